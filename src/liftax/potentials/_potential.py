@@ -1,0 +1,47 @@
+"""The convex object that everything else is built from."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Tau = float | Float[Array, ""]
+
+
+class AbstractPotential(eqx.Module):
+    r"""A proper, convex, lower semi-continuous $\Psi$, and the activation $\sigma = \mathrm{prox}_\Psi$.
+
+    Conventions: $\mathrm{prox}_{\tau\Psi}(v) = \arg\min_u\, \tau\Psi(u) + \frac12\|u-v\|^2$ (τ multiplies
+    Ψ, the ½ stands at the square); $\varphi = \frac12\|\cdot\|^2 + \Psi$, its conjugate is $\varphi^*$,
+    and $\nabla\varphi^* = \sigma$. Every method acts on one example of any shape; batches go through
+    `jax.vmap`. Results keep the dtype of their argument.
+
+    Source: Moreau (1962); Combettes & Pesquet (2020); arXiv 2510.09796, section 2.
+    """
+
+    separable: eqx.AbstractClassVar[bool]
+
+    @abc.abstractmethod
+    def value(self, u: Float[Array, "..."]) -> Float[Array, ""]:
+        r"""$\Psi(u)$, summed over the example; $+\infty$ outside the domain."""
+
+    @abc.abstractmethod
+    def prox(self, v: Float[Array, "..."], tau: Tau) -> Float[Array, "..."]:
+        r"""$\mathrm{prox}_{\tau\Psi}(v)$ for any $\tau > 0$."""
+
+    @abc.abstractmethod
+    def conjugate(self, s: Float[Array, "..."]) -> Float[Array, ""]:
+        r"""$\Psi^*(s) = \sup_u\, \langle u, s\rangle - \Psi(u)$."""
+
+    @abc.abstractmethod
+    def activation(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
+        r"""$\sigma(z) = \mathrm{prox}_\Psi(z)$, in closed form."""
+
+    @abc.abstractmethod
+    def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
+        r"""$\varphi^*(z)$, the convex, 1-smooth function whose gradient is the activation."""
+
+    def phi(self, u: Float[Array, "..."]) -> Float[Array, ""]:
+        r"""$\varphi(u) = \frac12\|u\|^2 + \Psi(u)$."""
+        return 0.5 * jnp.sum(u * u) + self.value(u)
