@@ -1,0 +1,47 @@
+"""The dense layer."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from liftax.affine._affine import AbstractAffine, Params, Shape
+
+
+class Dense(AbstractAffine):
+    r"""$z = u W + b$ with $W$ of shape (inputs, features); the example is flattened first.
+
+    Initial weights are normal with variance $\mathrm{gain}^2/\mathrm{inputs}$ (gain $\sqrt2$ keeps the
+    second moment through a ReLU, He et al. 2015), the bias is zero.
+    """
+
+    features: int
+    use_bias: bool = True
+    gain: float = 1.0
+
+    def __check_init__(self) -> None:
+        if self.features < 1:
+            raise ValueError(f"features must be at least 1, got {self.features}; give the width")
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes) != 1:
+            raise ValueError(f"Dense takes one parent, got {len(shapes)}; add maps with affine.Sum")
+        return (self.features,)
+
+    def init(self, key: PRNGKeyArray, *shapes: Shape, dtype: Any) -> Params:
+        inputs = math.prod(shapes[0])
+        scale = self.gain / math.sqrt(inputs)
+        params = {"weight": scale * jax.random.normal(key, (inputs, self.features), dtype)}
+        if self.use_bias:
+            params["bias"] = jnp.zeros((self.features,), dtype)
+        return params
+
+    def apply(self, params: Params, *inputs: Float[Array, "samples ..."]) -> Array:
+        (u,) = inputs
+        z = u.reshape(u.shape[0], -1) @ params["weight"]
+        return z + params["bias"] if self.use_bias else z
+
+    def thin(self) -> "Dense":
+        return Dense(1, self.use_bias)

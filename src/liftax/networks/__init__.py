@@ -1,0 +1,11 @@
+"""Networks: directed acyclic graphs of proximal nodes, and builders of the common ones."""
+
+from liftax.networks._builders import autoencoder as autoencoder
+from liftax.networks._builders import code_layer as code_layer
+from liftax.networks._builders import mlp as mlp
+from liftax.networks._network import INPUT as INPUT
+from liftax.networks._network import Network as Network
+from liftax.networks._network import Params as Params
+from liftax.networks._network import States as States
+from liftax.networks._network import chain as chain
+from liftax.networks._node import Node as Node
