@@ -1,0 +1,14 @@
+"""Why an algorithm stopped: members whose values are sentences."""
+
+import enum
+
+
+class Reason(enum.Enum):
+    """Why a run ended."""
+
+    COMPLETED = "all epochs were run"
+    NOT_FINITE = "the training loss became infinite or NaN: take a smaller step"
+    STOPPED = "a callback asked to stop"
+
+    def __str__(self) -> str:
+        return self.value

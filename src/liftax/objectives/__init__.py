@@ -1,0 +1,3 @@
+"""Objectives over activations and parameters."""
+
+from liftax.objectives._lifted import LiftedEnergy as LiftedEnergy

@@ -1,0 +1,130 @@
+"""The compiled parts of training: many steps in one program, and evaluation."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from liftax._iterate import between, scan
+from liftax.methods import AbstractMethod
+from liftax.networks import Params
+from liftax.objectives import LiftedEnergy
+
+_EVALUATION_BATCH = 1000
+
+
+class Totals(NamedTuple):
+    """Sums over the steps of the running epoch."""
+
+    loss: Float[Array, ""]
+    metric: Float[Array, ""]
+
+
+class Carry(NamedTuple):
+    """All that changes during training."""
+
+    params: Params
+    state: Any
+    totals: Totals
+
+
+class Problem(NamedTuple):
+    """All that stays during training: what is minimised, how, on which arrays."""
+
+    energy: LiftedEnergy
+    method: AbstractMethod
+    x: Array
+    y: Array
+
+
+def target(energy: LiftedEnergy, y: Array, dtype: Any) -> Array:
+    """Class labels as one-hot rows; other targets as they are."""
+    if jnp.issubdtype(y.dtype, jnp.integer):
+        classes = energy.network.shapes[energy.network.output][0]
+        return jax.nn.one_hot(y, classes, dtype=dtype)
+    return y
+
+
+def metric(y: Array, output: Array) -> Float[Array, ""]:
+    """Accuracy for labels, mean squared error per entry for other targets."""
+    if jnp.issubdtype(y.dtype, jnp.integer):
+        return jnp.mean((jnp.argmax(output, axis=-1) == y).astype(output.dtype))
+    return jnp.mean((output - y) ** 2)
+
+
+@eqx.filter_jit(donate="all-except-first")
+def advance(problem: Problem, carry: Carry, span: tuple[Array, Array, Array, int]) -> Carry:
+    """Steps ``start`` to ``stop`` (traced) of an epoch with the given order of samples, in one program.
+
+    ``span`` is (order, start, stop, batch size); a method that takes the full batch ignores the order.
+    """
+    energy, method, x, y = problem
+    order, start, stop, size = span
+
+    def step(t: Array, carry: Carry) -> Carry:
+        rows = jax.lax.dynamic_slice(order, (t * size,), (size,))
+        labels = y if method.full_batch else y[rows]
+        inputs = x if method.full_batch else x[rows]
+        out = method.step(energy, carry.params, carry.state, inputs, target(energy, labels, x.dtype))
+        totals = Totals(
+            carry.totals.loss + out.loss.astype(x.dtype),
+            carry.totals.metric + metric(labels, out.output).astype(x.dtype),
+        )
+        return Carry(out.params, out.state, totals)
+
+    return between(step, carry, start, stop)
+
+
+@eqx.filter_jit
+def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
+    """The first carry: the method's state from the first batch."""
+    energy, method, x, y = problem
+    rows = slice(None) if method.full_batch else slice(0, size)
+    state = method.init(energy, params, x[rows], target(energy, y[rows], x.dtype), key)
+    zero = jnp.zeros((), x.dtype)
+    return Carry(params, state, Totals(zero, zero))
+
+
+@eqx.filter_jit
+def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple[Array, dict]:
+    """Lifted energy and constraint gaps at the method's activations, on the first samples."""
+    energy, method, x, y = problem
+    rows = slice(None) if method.full_batch else slice(0, samples)
+    clamped = target(energy, y[rows], x.dtype)
+    states, z = method.states(energy, params, state, x[rows], clamped)
+    terms = energy.terms(states, z)
+    value = sum(energy.weight(name) * term for name, term in terms.items())
+    return value + energy.activity_value(states), energy.gaps(states, z)
+
+
+@eqx.filter_jit
+def evaluate(energy: LiftedEnergy, params: Params, x: Array, y: Array) -> tuple[Array, Array]:
+    """Mean loss and metric of the network on a data set, in batches."""
+    samples = x.shape[0]
+    size = min(samples, _EVALUATION_BATCH)
+    whole = samples // size * size
+
+    def measure(x: Array, y: Array) -> tuple[Array, Array]:
+        states, z = energy.network.forward(params, x)
+        output = energy.network.output
+        loss = energy.loss_value(z[output], target(energy, y, x.dtype))
+        return loss * x.shape[0], metric(y, states[output]) * x.shape[0]
+
+    def batch(sums: tuple[Array, Array], rows: tuple[Array, Array]) -> tuple[tuple, None]:
+        loss, hits = measure(*rows)
+        return (sums[0] + loss, sums[1] + hits), None
+
+    zero = jnp.zeros((), x.dtype)
+    blocks = tuple(a[:whole].reshape(-1, size, *a.shape[1:]) for a in (x, y))
+    sums, _ = scan(batch, (zero, zero), blocks)
+    if whole < samples:
+        sums, _ = batch(sums, (x[whole:], y[whole:]))
+    return sums[0] / samples, sums[1] / samples
+
+
+@eqx.filter_jit
+def shuffle(seed: Array, epoch: Array, samples: int) -> Array:
+    """The order of the samples in an epoch: a function of seed and epoch only."""
+    return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), epoch), samples)
