@@ -1,0 +1,34 @@
+"""What mkdocs calls while it builds the site.
+
+The README is the front page. Formulas become MathML here, so that pages need no script and no network.
+"""
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+
+_README = Path(__file__).parents[1] / "README.md"
+_FORMULA = re.compile(
+    r'<(span|div) class="arithmatex">\s*(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])\s*</\1>',
+    re.DOTALL,
+)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put the README, its links seen from here, where a page asks for it."""
+    readme = _README.read_text(encoding="utf-8")
+    return markdown.replace("{{ README }}", readme.replace("](docs/", "]("))
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Turn the formulas of a finished page into MathML."""
+    return _FORMULA.sub(_mathml, content)
+
+
+def _mathml(match: re.Match[str]) -> str:
+    inline, block = match["inline"], match["block"]
+    formula = html.unescape(inline if block is None else block).strip()
+    return convert(formula, display="inline" if block is None else "block")
