@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
 
 _README = Path(__file__).parents[1] / "README.md"
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\s*(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])\s*</\1>',
     re.DOTALL,
 )
+_UNKNOWN = re.compile(r">(\\[A-Za-z]+)<")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -31,4 +33,9 @@ def on_page_content(content: str, **_: Any) -> str:
 def _mathml(match: re.Match[str]) -> str:
     inline, block = match["inline"], match["block"]
     formula = html.unescape(inline if block is None else block).strip()
-    return convert(formula, display="inline" if block is None else "block")
+    formula = formula.replace(r"\arg", r"\mathrm{arg}\,")  # the converter does not know it
+    mathml = convert(formula, display="inline" if block is None else "block")
+    unknown = _UNKNOWN.findall(mathml)
+    if unknown:
+        raise PluginError(f"no MathML for {', '.join(unknown)} in the formula {formula}")
+    return mathml
