@@ -1,0 +1,70 @@
+"""The pages name everything public, and the Python in them runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import liftax
+from tests.house.package import public_names, public_packages
+from tests.house.sources import ROOT
+
+DIRECTIVE = re.compile(r"^::: (\S+)", re.MULTILINE)
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = "<!-- not run -->\n"  # on the line above a block that is only to be read
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page: Path) -> list[tuple[int, str]]:
+    """Python blocks of a page that are to be run, each with the line before its first."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (text.count("\n", 0, match.start(1)), match[1])
+        for match in BLOCK.finditer(text)
+        if not text.endswith(NOT_RUN, 0, match.start())
+    ]
+
+
+def documented() -> list[str]:
+    """Names that the API pages take from the source."""
+    pages = (ROOT / "docs" / "api").glob("*.md")
+    return [name for page in pages for name in DIRECTIVE.findall(page.read_text(encoding="utf-8"))]
+
+
+def exported() -> set[str]:
+    """Public names by the sub-package that exports them."""
+    return {f"{p.__name__}.{name}" for p in public_packages() for name in public_names(p)}
+
+
+def test_every_public_name_is_in_the_api_pages() -> None:
+    assert not exported() - set(documented())
+
+
+def test_every_shortcut_is_in_the_api_pages() -> None:
+    """What ``liftax`` itself exports is a sub-package, or documented there or on its own."""
+    packages = {p.__name__ for p in public_packages()}
+    known = {name.split(".")[-1] for name in exported()}
+    own = {f"liftax.{name}" for name in public_names(liftax) if name not in known} - packages
+    assert not own - set(documented())
+
+
+def test_every_documented_name_is_public_and_stands_once() -> None:
+    names = documented()
+    own = {f"liftax.{name}" for name in public_names(liftax)}
+    packages = {p.__name__ for p in public_packages()}
+    assert not set(names) - exported() - own - packages
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem
+)
+def test_python_of_pages_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All blocks of a page in one namespace, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for line, block in blocks(page):
+        exec(compile("\n" * line + block, page, "exec"), namespace)
