@@ -1,0 +1,95 @@
+"""Softmax along the last axis."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp, xlogy
+from jaxtyping import Array, Float
+
+from liftax._iterate import until
+from liftax.potentials._potential import AbstractPotential, Tau
+from liftax.potentials._scalar import best_tangent, increasing_root
+
+VANISHED = -100.0  # a point where e^z no longer counts
+ROUNDING = 100.0  # units in the last place, per entry, by which a sum may miss 1
+CONTRACTIONS = 60
+
+
+class Softmax(AbstractPotential):
+    r"""$\Psi(u) = \sum u_i\log u_i - \frac12\|u\|^2$ on the unit simplex; $\sigma$ is softmax.
+
+    Simplices lie along the last axis, Ψ sums over the others; entries that miss the sum 1 by
+    rounding are in the domain. Ψ is convex as $1/u_i \ge 1$. $\varphi(u) = \sum u_i\log u_i$ and
+    $\varphi^*(z) = \log\sum e^{z_i}$. $\mathrm{prox}_{\tau\Psi}(v) = e^z$ with
+    $(1-\tau)e^{z_i} + \tau z_i = v_i - \lambda$ and the multiplier λ of $\sum_i u_i = 1$.
+    $\Psi^*(s) = \langle u, s\rangle - \Psi(u)$ with $u = \mathrm{softmax}(z)$, $z - u = s$.
+    """
+
+    separable: ClassVar[bool] = False
+
+    def value(self, u: Float[Array, "... n"]) -> Float[Array, ""]:
+        slack = ROUNDING * float(jnp.finfo(u.dtype).eps) * u.shape[-1]
+        inside = (jnp.abs(jnp.sum(u, -1) - 1) <= slack) & jnp.all(u >= 0, -1)
+        w = jnp.where(inside[..., None], u, 0)
+        psi = jnp.sum(xlogy(w, w) - 0.5 * w * w, -1)
+        return jnp.sum(jnp.where(inside, psi, jnp.inf))
+
+    def prox(self, v: Float[Array, "... n"], tau: Tau) -> Float[Array, "... n"]:
+        t = jnp.asarray(tau, v.dtype)
+        # differences to the largest entry: λ then stays small, however large v is
+        top = jax.lax.stop_gradient(jnp.max(v, -1, keepdims=True))
+        n = v.shape[-1]
+        # at the lower end the largest u is 1, at the upper end it is 1/n
+        lower = jnp.broadcast_to(t - 1, top.shape)
+        upper = jnp.broadcast_to((t - 1) / n + t * jnp.log(jnp.asarray(n, v.dtype)), top.shape)
+        # the excess of mass is convex in λ: Newton's method is monotone from its lower end
+        level = increasing_root(_mass_equation, (v - top, t), lower, lower, upper)
+        u = jnp.exp(_log_mass(v - top - level, t))
+        return u / jnp.sum(u, -1, keepdims=True)
+
+    def conjugate(self, s: Float[Array, "... n"]) -> Float[Array, ""]:
+        frozen = jax.lax.stop_gradient(s)
+        tolerance = 0.1 * float(jnp.finfo(s.dtype).eps) ** 0.5
+
+        # z = s + softmax(z) contracts with factor 1/2
+        def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+            new = jax.nn.softmax(frozen + state[0], -1)
+            return new, jnp.max(jnp.abs(new - state[0]))
+
+        start = (jax.nn.softmax(frozen, -1), jnp.asarray(jnp.inf, s.dtype))
+        (u, _), _ = until(step, start, lambda state: ~(state[1] > tolerance), CONTRACTIONS)
+        # the supremum is stationary in u: its error is squared, its gradient in s is u itself
+        log_u = jax.nn.log_softmax(frozen + u, -1)
+        u = jnp.exp(log_u)
+        return jnp.sum(u * (s - log_u + 0.5 * u))
+
+    def activation(self, z: Float[Array, "... n"]) -> Float[Array, "... n"]:
+        return jax.nn.softmax(z, -1)
+
+    def phi_conjugate(self, z: Float[Array, "... n"]) -> Float[Array, ""]:
+        return jnp.sum(logsumexp(z, axis=-1))
+
+
+def _log_mass(w: Array, t: Array) -> Array:
+    """The z <= 0 with (1-t) e^z + t z = w, for w <= 1 - t."""
+    # where the two parts have one slope; none for t >= 1/2
+    knee = jnp.log(jnp.minimum(t / jnp.maximum(1 - t, t), 1))
+    start = best_tangent(_entry_equation, (w, t), (0.0, knee, VANISHED), 1 - t)
+    lower = jnp.minimum(w, w - (1 - t)) / t
+    return increasing_root(_entry_equation, (w, t), start, lower, jnp.zeros_like(w))
+
+
+def _entry_equation(z: Array, data: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The residual of (1-t) e^z + t z = w on z <= 0, convex for t < 1 and concave above."""
+    w, t = data
+    e = jnp.exp(z)
+    return (1 - t) * e + t * z - w, t + (1 - t) * e
+
+
+def _mass_equation(level: Array, data: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The residual of 1 = sum u(λ), increasing in λ, with du/dλ = -u / ((1-t) u + t)."""
+    v, t = data
+    u = jnp.exp(_log_mass(v - level, t))
+    slope = jnp.sum(u / ((1 - t) * u + t), -1, keepdims=True)
+    return 1 - jnp.sum(u, -1, keepdims=True), slope
