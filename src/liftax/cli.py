@@ -1,18 +1,100 @@
-"""The command line: ``liftax``."""
+"""The command line: ``liftax``. Exit codes: 0 done, 2 bad input (one line says what to do)."""
 
-import argparse
 import importlib.metadata
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+Out = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+Seeds = Annotated[tuple[int, ...], tyro.conf.arg(name="seed", metavar="N ...")]
+
+_app = tyro.extras.SubcommandApp()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of ``liftax``; returns the exit code (2 for bad input)."""
-    parser = argparse.ArgumentParser(
-        prog="liftax",
-        description="Lifted training of neural networks whose activations are proximal maps.",
-    )
-    version = importlib.metadata.version("liftax")
-    parser.add_argument("--version", action="version", version=f"liftax {version}")
-    parser.parse_args(arguments)
-    parser.print_help()
-    return 0
+@_app.command(name="reproduce")
+def _reproduce(
+    name: Name = "",
+    out: Out | None = None,
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False,
+    seed: Seeds = (),
+    list: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Run an experiment; writes metrics.json, history.jsonl, model.safetensors and report.html.
+
+    Args:
+        name: the experiment; --list shows the names.
+        out: folder to write to (runs/NAME if not given).
+        quick: a small setting that needs no download.
+        seed: seeds instead of the configured ones.
+        list: show the experiments.
+    """
+    _prepare_jax()
+    from liftax.experiments import EXPERIMENTS, experiment, reproduce
+
+    if list:
+        width = max(len(known) for known in EXPERIMENTS)
+        for known in EXPERIMENTS.values():
+            print(f"{known.name:{width}}  {known.lead}")
+        return
+    if not name:
+        raise ValueError(f"name an experiment: {', '.join(EXPERIMENTS)}")
+    chosen = experiment(name)
+    folder = Path("runs", name) if out is None else out
+    record = reproduce(chosen, folder, quick=quick, seeds=seed or None, say=_say)
+    print()
+    for line in record.headline:
+        print(line)
+    print(f"report: {(folder / 'report.html').resolve()}")
+
+
+@_app.command(name="version")
+def _version() -> None:
+    """Print the version."""
+    print(f"liftax {importlib.metadata.version('liftax')}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``liftax``; bad input exits with 2 and one line on standard error."""
+    given = sys.argv[1:] if arguments is None else [*arguments]
+    if given == ["--version"]:
+        given = ["version"]
+    try:
+        _app.cli(
+            args=given or ["--help"],
+            prog="liftax",
+            description="Lifted training of neural networks whose activations are proximal maps.",
+        )
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(f"liftax: {_sentence(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("liftax: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name in ("matplotlib", "PIL"):
+        return f"{error.name} is not installed; run: pip install 'liftax[experiments]'"
+    return " ".join(str(error).split())
+
+
+def _prepare_jax() -> None:
+    """Programs compiled once are kept on disk for the next run, small ones too."""
+    import jax
+
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    jax.config.update("jax_compilation_cache_dir", str(base / "liftax" / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""What an experiment is, and how it is run and written down."""
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from liftax._files import write_json, write_text, writable_folder
+from liftax.experiments._report import Report
+from liftax.training import Result, save_model
+
+
+@dataclasses.dataclass
+class Record:
+    """What a running experiment collects; every figure of the report comes from here.
+
+    Attributes:
+        config: the settings it ran with.
+        seeds: the seeds of the repeated runs.
+        figures: nested dictionary of results, written to ``metrics.json``.
+        rows: history rows of all runs, written to ``history.jsonl``.
+        report: the page.
+        model: the network to save.
+        headline: the two or three lines that matter most.
+    """
+
+    config: dict[str, Any]
+    seeds: tuple[int, ...]
+    report: Report
+    say: Callable[[str], None]
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    headline: list[str] = dataclasses.field(default_factory=list)
+    model: Result | None = None
+
+    def add(self, result: Result, **labels: Any) -> Result:
+        """Keep the history of a run under its labels."""
+        self.rows += [{**labels, **row} for row in result.history]
+        last = result.history.last
+        shown = ", ".join(f"{k} {v}" for k, v in labels.items())
+        figures = [k for k in ("validation_accuracy", "validation_mse") if k in last]
+        result_text = "  ".join(f"{k.split('_')[1]} {last[k]:.4f}" for k in figures)
+        self.say(f"{shown}: {result_text} ({result.seconds:.1f} s)")
+        return result
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A named study.
+
+    Attributes:
+        name: as on the command line.
+        title: of the report.
+        lead: one or two sentences: the question, and what to read in the answer.
+        config: settings of the full run.
+        quick: settings that differ in the quick run.
+        run: does the work on a `Record`.
+    """
+
+    name: str
+    title: str
+    lead: str
+    config: dict[str, Any]
+    quick: dict[str, Any]
+    run: Callable[[Record], None]
+
+
+def reproduce(
+    experiment: Experiment,
+    out: str | Path,
+    *,
+    quick: bool = False,
+    seeds: tuple[int, ...] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Record:
+    """Run an experiment and write ``metrics.json, history.jsonl, model.safetensors, report.html``.
+
+    Args:
+        experiment: what to run.
+        out: folder, created if missing; each file is replaced only when its successor is complete.
+        quick: the small setting.
+        seeds: instead of the configured ones.
+        say: called with a line per finished run.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: if `out` cannot be written.
+    """
+    folder = writable_folder(out, "out")
+    config = {**experiment.config, **(experiment.quick if quick else {})}
+    chosen = tuple(config.pop("seeds")) if seeds is None else seeds
+    config.pop("seeds", None)
+    record = Record(config, chosen, Report(experiment.title, experiment.lead), say)
+    begin = time.perf_counter()
+    experiment.run(record)
+    seconds = time.perf_counter() - begin
+    metrics = {
+        "experiment": experiment.name,
+        "quick": quick,
+        "config": config,
+        "seeds": list(chosen),
+        "versions": versions(),
+        "seconds": seconds,
+        "figures": record.figures,
+    }
+    command = f"liftax reproduce {experiment.name}{' --quick' if quick else ''}"
+    record.report.details(f"Settings ({command}, {seconds:.0f} s)", _indented(metrics))
+    write_json(folder / "metrics.json", metrics)
+    lines = [json.dumps(_finite(row)) for row in record.rows]
+    write_text(folder / "history.jsonl", "".join(line + "\n" for line in lines))
+    if record.model is not None:
+        meta = {"experiment": experiment.name, "network": repr(record.model.energy.network)}
+        save_model(folder / "model.safetensors", record.model.params, meta)
+    record.report.save(folder / "report.html")
+    return record
+
+
+def versions() -> dict[str, str]:
+    """Versions that a figure may depend on."""
+    names = ("liftax", "jax", "jaxlib", "equinox", "optax", "numpy")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {**found, "python": platform.python_version(), "backend": jax.default_backend()}
+
+
+def spread(values: Any, digits: int = 4, scale: float = 1.0) -> str:
+    """``mean ± standard deviation`` over seeds (no ± for a single one)."""
+    values = scale * np.asarray(values, float)
+    mean = f"{values.mean():.{digits}f}"
+    return mean if values.size < 2 else f"{mean} ± {values.std(ddof=1):.{digits}f}"
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    if isinstance(tree, float) and not np.isfinite(tree):
+        return None
+    return tree
+
+
+def _indented(metrics: dict[str, Any]) -> str:
+    shown = {key: value for key, value in metrics.items() if key != "figures"}
+    return json.dumps(_finite(shown), indent=1, default=str)

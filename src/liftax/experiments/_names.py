@@ -1,0 +1,28 @@
+"""The experiments by name."""
+
+import difflib
+
+from liftax.experiments._classification import CLASSIFICATION
+from liftax.experiments._demo import DEMO
+from liftax.experiments._experiment import Experiment
+from liftax.experiments._sparse_autoencoder import SPARSE_AUTOENCODER
+from liftax.experiments._step_size import STEP_SIZE
+
+EXPERIMENTS: dict[str, Experiment] = {
+    e.name: e for e in (DEMO, CLASSIFICATION, SPARSE_AUTOENCODER, STEP_SIZE)
+}
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest known one.
+    """
+    if name not in EXPERIMENTS:
+        nearest = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"experiment {name!r} is not known, did you mean {nearest!r}? "
+            f"(known: {', '.join(EXPERIMENTS)})"
+        )
+    return EXPERIMENTS[name]

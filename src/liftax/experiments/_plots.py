@@ -1,0 +1,83 @@
+"""The plots and pictures of the reports."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+COLOURS = ("#0b6e99", "#d1495b", "#2e8b57", "#8d6a9f", "#e07a1f", "#5c6670")
+
+
+def _new(columns: int = 1, rows: int = 1, size: tuple[float, float] = (6.4, 3.9)) -> tuple:
+    # The object interface needs no display and leaves the user's matplotlib settings alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def curves(
+    series: Mapping[str, tuple[Any, Any]],
+    x: str,
+    y: str,
+    log: str = "",
+    baseline: Sequence[str] = (),
+) -> Any:
+    """Mean over seeds with a band from the smallest to the largest.
+
+    Args:
+        series: label → (abscissae, one row of ordinates per seed).
+        x: label of the abscissa.
+        y: label of the ordinate.
+        log: axes on a logarithmic scale, any of ``"x"``, ``"y"``.
+        baseline: labels drawn dashed.
+    """
+    figure, ((axes,),) = _new()
+    for index, (label, (abscissae, ordinates)) in enumerate(series.items()):
+        rows = np.atleast_2d(np.asarray(ordinates, float))
+        colour = COLOURS[index % len(COLOURS)]
+        style = "--" if label in baseline else "-"
+        axes.plot(
+            abscissae, rows.mean(0), style, color=colour, label=label, marker="o", markersize=3
+        )
+        axes.fill_between(abscissae, rows.min(0), rows.max(0), color=colour, alpha=0.15, lw=0)
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def pictures(rows: Mapping[str, Any], shape: tuple[int, int]) -> Any:
+    """Rows of grey pictures in [0, 1], one label a row."""
+    count = max(len(images) for images in rows.values())
+    figure, axes = _new(count, len(rows), size=(0.85, 0.9))
+    for line, (label, images) in zip(axes, rows.items(), strict=True):
+        for index, place in enumerate(line):
+            place.set_xticks([])
+            place.set_yticks([])
+            place.set_frame_on(False)
+            if index < len(images):
+                image = np.asarray(images[index]).reshape(shape)
+                place.imshow(np.clip(image, 0, 1), cmap="gray", vmin=0, vmax=1)
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    return figure
+
+
+def filters(weights: Any, shape: tuple[int, int], count: int = 32) -> Any:
+    """What units of the first layer look for: columns of its weight matrix, strongest first."""
+    weights = np.asarray(weights)
+    order = np.argsort(-np.linalg.norm(weights, axis=0))[:count]
+    figure, axes = _new(16, -(-len(order) // 16), size=(0.55, 0.6))
+    for place, unit in zip(axes.ravel(), order, strict=False):
+        limit = np.abs(weights[:, unit]).max() or 1.0
+        place.imshow(weights[:, unit].reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    for place in axes.ravel():
+        place.set_axis_off()
+    return figure

@@ -1,0 +1,108 @@
+"""The energy's gradients, written out by hand in the library, against jax.grad of its definition."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jaxtyping import Array
+
+from liftax import Bregman, Lifted, LiftedEnergy, Quadratic
+from liftax.blocks import parameter_gradient, state_gradient, state_step
+from liftax.potentials import SoftThreshold
+
+from .graphs import NETWORKS, example, moved, perceptrons
+
+PENALTIES = {"bregman": Bregman(), "lifted": Lifted(), "quadratic": Quadratic()}
+
+
+def smooth_energy(energy: LiftedEnergy, params, states) -> Array:
+    """Mean of the weighted penalties, spelled out sample by sample and node by node."""
+    network, total = energy.network, 0.0
+    samples = states["input"].shape[0]
+    for node in network.nodes:
+        z = node.affine.apply(params[node.name], *(states[p] for p in node.parents))
+        penalty = energy.loss if node is network.nodes[-1] else energy.penalty
+        weight = energy.weights.get(node.name, 1.0)
+        for i in range(samples):
+            total = total + weight * penalty.value(node.potential, states[node.name][i], z[i])
+    return jnp.asarray(total) / samples
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("net", NETWORKS)
+def test_gradients_are_those_of_the_definition(net: str, penalty: str) -> None:
+    network = NETWORKS[net]()
+    weights = {network.hidden[0]: 0.7, network.output: 1.3}
+    energy = LiftedEnergy(network, PENALTIES[penalty], weights=weights)
+    params, x, y = example(network)
+    states = moved(energy, params, x, y)
+
+    @jax.jit
+    def both(params, states):
+        z = {n.name: network.preactivation(params, states, n.name) for n in network.nodes}
+        signals = {n.name: energy.residual(states, z, n.name) for n in network.nodes}
+        ours = parameter_gradient(energy, params, states, signals)
+        theirs = jax.grad(lambda p: smooth_energy(energy, p, states))(params)
+        pulls = {j: state_gradient(energy, params, states, z, j) for j in network.hidden}
+        value = energy.value(params, states), smooth_energy(energy, params, states)
+
+        # The definition's gradient in u_j holds the node's own term too; it is taken off.
+        def children_only(hidden):
+            all_states = {**states, **hidden}
+            return x.shape[0] * sum(
+                energy.weight(c)
+                * smooth_term(energy, params, all_states, states, c)
+                for c in {c.name for j in hidden for c, _ in network.children(j)}
+            )
+
+        expected = {j: jax.grad(lambda u, j=j: children_only({j: u}))(states[j]) for j in pulls}
+        return ours, theirs, pulls, expected, value
+
+    ours, theirs, pulls, expected, value = both(params, states)
+    assert abs(value[0] - value[1]) < 1e-12
+    for a, b in ((ours, theirs), (pulls, expected)):
+        error = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), a, b)
+        assert max(jax.tree.leaves(error)) < 1e-10, error
+
+
+def smooth_term(energy: LiftedEnergy, params, parents, own, name: str) -> Array:
+    """Penalty of one node with its state from `own` and its parents' states from `parents`."""
+    node = energy.network.node(name)
+    z = node.affine.apply(params[name], *(parents[p] for p in node.parents))
+    penalty = energy.penalty_at(name)
+    return jnp.mean(jax.vmap(lambda u, z: penalty.value(node.potential, u, z))(own[name], z))
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("activity", [False, True])
+def test_state_step_minimises_its_majorant(penalty: str, activity: bool) -> None:
+    """The closed form against a fine search over each entry of τ(w·C(u,z) + α|u|) + τ⟨g,u⟩ + ½|u-u₀|²."""
+    network = perceptrons("soft_threshold")
+    name = network.hidden[0]
+    extra = {name: SoftThreshold(0.25)} if activity else {}
+    energy = LiftedEnergy(network, PENALTIES[penalty], weights={name: 1.7}, activity=extra)
+    u, z, g = jax.random.normal(jax.random.key(3), (3, 2, 8))
+    tau, potential = 0.6, network.node(name).potential
+    grid = jnp.linspace(-6, 6, 480_001)
+
+    def majorant(v: Array, u: Array, z: Array, g: Array) -> Array:
+        cost = 1.7 * energy.penalty.value(potential, v, z) + (0.25 * jnp.abs(v) if activity else 0.0)
+        return tau * (cost + g * v) + 0.5 * (v - u) ** 2
+
+    def search(u: Array, z: Array, g: Array) -> Array:
+        return grid[jnp.argmin(jax.vmap(lambda v: majorant(v, u, z, g))(grid))]
+
+    best = jax.lax.map(lambda row: search(*row), tuple(a.reshape(-1) for a in (u, z, g)))
+    found = state_step(energy, u, z, g, name, tau)
+    assert jnp.max(jnp.abs(found.reshape(-1) - best)) < 3e-5
+
+
+def test_energy_names_what_is_wrong() -> None:
+    network = perceptrons("sigmoid")
+    with pytest.raises(ValueError, match="no node 'nowhere'"):
+        LiftedEnergy(network, weights={"nowhere": 1.0})
+    with pytest.raises(ValueError, match="must be positive, got 0"):
+        LiftedEnergy(network, weights={"layer1": 0})
+    with pytest.raises(ValueError, match="does not map 0 to 0"):
+        LiftedEnergy(network, activity={"layer1": SoftThreshold(0.1)})
+    with pytest.raises(ValueError, match="no hidden node"):
+        LiftedEnergy(network, activity={"layer3": SoftThreshold(0.1)})
