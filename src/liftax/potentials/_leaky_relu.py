@@ -19,8 +19,8 @@ class LeakyReLU(AbstractPotential):
         slope: $a$.
 
     Raises:
-        ValueError: for a slope outside (0, 1]: above 1 the activation is not 1-Lipschitz, below 0 it
-            is not monotone, and 0 is `ReLU`.
+        ValueError: for a slope outside (0, 1]: above 1 the activation is not 1-Lipschitz, below 0
+            it is not monotone, and 0 is `ReLU`.
     """
 
     separable: ClassVar[bool] = True

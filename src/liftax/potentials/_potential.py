@@ -13,9 +13,9 @@ class AbstractPotential(eqx.Module):
     r"""A proper, convex, lower semi-continuous Ψ, and the activation $\sigma = \mathrm{prox}_\Psi$.
 
     Conventions: $\mathrm{prox}_{\tau\Psi}(v) = \arg\min_u\, \tau\Psi(u) + \frac12\|u-v\|^2$ (τ
-    multiplies Ψ, the ½ stands at the square); $\varphi = \frac12\|\cdot\|^2 + \Psi$, its conjugate is
-    $\varphi^*$, and $\nabla\varphi^* = \sigma$. Every method acts on one example of any shape; batches
-    go through `jax.vmap`. Results keep the dtype of their argument.
+    multiplies Ψ, the ½ stands at the square); $\varphi = \frac12\|\cdot\|^2 + \Psi$ with conjugate
+    $\varphi^*$, and $\nabla\varphi^* = \sigma$. Every method acts on one example of any shape;
+    batches go through `jax.vmap`. Results keep the dtype of their argument.
 
     Source: Moreau (1962); Combettes & Pesquet (2020); arXiv 2510.09796, section 2.
     """

@@ -36,13 +36,11 @@ class Sigmoid(AbstractPotential):
         w = jnp.where(mirrored, 1 - t - v, v)
         knee = jnp.log(jnp.minimum(t, 1))
         start = best_tangent(_prox_equation, (w, t), (0.0, knee, VANISHED), 1 - t)
-        # the bounded part lies between 0 and (1-t)/2
-        lower = jnp.minimum(w, w - 0.5 * (1 - t)) / t
-        e = jnp.exp(increasing_root(_prox_equation, (w, t), start, lower, jnp.zeros_like(v)))
+        e = jnp.exp(increasing_root(_prox_equation, (w, t), start))
         return jnp.where(mirrored, 1, e) / (1 + e)
 
     def conjugate(self, s: Float[Array, "..."]) -> Float[Array, ""]:
-        z = increasing_root(_dual_equation, s, s + 0.5, s, s + 1)
+        z = increasing_root(_dual_equation, s, s + 0.5)
         return self.phi_conjugate(z) - 0.5 * jnp.sum(jax.nn.sigmoid(z) ** 2)
 
     def activation(self, z: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -39,12 +39,10 @@ class Softmax(AbstractPotential):
         t = jnp.asarray(tau, v.dtype)
         # differences to the largest entry: λ then stays small, however large v is
         top = jax.lax.stop_gradient(jnp.max(v, -1, keepdims=True))
-        n = v.shape[-1]
-        # at the lower end the largest u is 1, at the upper end it is 1/n
-        lower = jnp.broadcast_to(t - 1, top.shape)
-        upper = jnp.broadcast_to((t - 1) / n + t * jnp.log(jnp.asarray(n, v.dtype)), top.shape)
-        # the excess of mass is convex in λ: Newton's method is monotone from its lower end
-        level = increasing_root(_mass_equation, (v - top, t), lower, lower, upper)
+        # at λ = t - 1 the largest entry alone has mass 1; the mass is convex and decreasing in λ,
+        # so Newton's method is monotone from there
+        start = jnp.broadcast_to(t - 1, top.shape)
+        level = increasing_root(_mass_equation, (v - top, t), start)
         u = jnp.exp(_log_mass(v - top - level, t))
         return u / jnp.sum(u, -1, keepdims=True)
 
@@ -76,14 +74,13 @@ def _log_mass(w: Array, t: Array) -> Array:
     # where the two parts have one slope; none for t >= 1/2
     knee = jnp.log(jnp.minimum(t / jnp.maximum(1 - t, t), 1))
     start = best_tangent(_entry_equation, (w, t), (0.0, knee, VANISHED), 1 - t)
-    lower = jnp.minimum(w, w - (1 - t)) / t
-    return increasing_root(_entry_equation, (w, t), start, lower, jnp.zeros_like(w))
+    return increasing_root(_entry_equation, (w, t), start)
 
 
 def _entry_equation(z: Array, data: tuple[Array, Array]) -> tuple[Array, Array]:
     """The residual of (1-t) e^z + t z = w on z <= 0, convex for t < 1 and concave above."""
     w, t = data
-    e = jnp.exp(z)
+    e = jnp.exp(jnp.minimum(z, 0))  # rounding aside
     return (1 - t) * e + t * z - w, t + (1 - t) * e
 
 

@@ -38,17 +38,14 @@ class Tanh(AbstractPotential):
         knee = jnp.where(t < 1, jnp.arctanh(jnp.sqrt(jnp.maximum(1 - t, 0))), jax.lax.rsqrt(t))
         size = jnp.abs(v)
         start = best_tangent(_prox_equation, (size, t), (0.0, knee, SATURATED), t - 1)
-        end = jnp.maximum(size, size / t)
-        negative = v < 0
-        start = jnp.where(negative, -start, start)
-        lower, upper = jnp.where(negative, -end, 0), jnp.where(negative, 0, end)
-        return jnp.tanh(increasing_root(_prox_equation, (v, t), start, lower, upper))
+        start = jnp.where(v < 0, -start, start)
+        return jnp.tanh(increasing_root(_prox_equation, (v, t), start))
 
     def conjugate(self, s: Float[Array, "..."]) -> Float[Array, ""]:
         size = jnp.abs(s)
         # z - tanh z is convex for z > 0, below z^3/3 and above z - 1
         start = jnp.where(size < 0.5, jnp.cbrt(3 * size), size + 1)
-        z = increasing_root(_dual_equation, size, start, jnp.zeros_like(s), size + 1)
+        z = increasing_root(_dual_equation, size, start)
         return self.phi_conjugate(z) - 0.5 * jnp.sum(jnp.tanh(z) ** 2)
 
     def activation(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
