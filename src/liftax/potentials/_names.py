@@ -1,6 +1,7 @@
 """Potentials by the names of their activations."""
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 from liftax.potentials._clip import Clip
@@ -13,7 +14,7 @@ from liftax.potentials._soft_threshold import SoftThreshold
 from liftax.potentials._softmax import Softmax
 from liftax.potentials._tanh import Tanh
 
-NAMES: dict[str, type[AbstractPotential]] = {
+NAMES: dict[str, Callable[[], AbstractPotential]] = {
     "clip": Clip,
     "identity": Identity,
     "leaky_relu": LeakyReLU,
