@@ -1,6 +1,7 @@
 """What mkdocs calls while it builds the site.
 
-The README is the front page. Formulas become MathML here, so that pages need no script and no network.
+The README is the front page. Formulas become MathML here, so that pages need neither script nor
+network.
 """
 
 import html

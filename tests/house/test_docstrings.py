@@ -18,11 +18,16 @@ def members(cls: type) -> list[str]:
     ]
 
 
+def has_docstring(thing: object) -> bool:
+    """Its own, and not the signature that a dataclass or named tuple writes by itself."""
+    text = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
+    return bool(text) and not text.startswith(f"{getattr(thing, '__name__', '')}(")
+
+
 def undocumented(name: str, thing: object) -> list[str]:
     """Names in ``thing`` without a docstring; an implementation may inherit its interface's."""
-    missing = []
-    if (inspect.isclass(thing) or inspect.isroutine(thing)) and not vars(thing).get("__doc__"):
-        missing.append(name)
+    described = inspect.isclass(thing) or inspect.isroutine(thing)
+    missing = [name] if described and not has_docstring(thing) else []
     if inspect.isclass(thing):
         missing += [f"{name}.{m}" for m in members(thing) if not inspect.getdoc(getattr(thing, m))]
     return missing
