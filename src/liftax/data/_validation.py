@@ -9,7 +9,7 @@ def check_data(x: Any, y: Any = None, *, classes: int | None = None) -> None:
     """Check inputs and targets before anything is compiled.
 
     Args:
-        x: inputs, (samples, \\*shape), numbers, all finite.
+        x: inputs, samples first, at least two axes, numbers, all finite.
         y: None; or integer labels (samples,); or targets (samples, ...), all finite.
         classes: number of classes, where `y` has to be labels in 0 ... classes-1.
 
@@ -77,6 +77,6 @@ def _finite(array: np.ndarray, argument: str) -> None:
     if bad.any():
         first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
         raise ValueError(
-            f"{argument} has {np.count_nonzero(bad)} entries that are NaN or infinite, the first at "
-            f"index {first}; remove these samples or replace the entries"
+            f"{argument} has {np.count_nonzero(bad)} entries that are NaN or infinite, the first "
+            f"at index {first}; remove these samples or replace the entries"
         )

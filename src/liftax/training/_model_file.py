@@ -1,0 +1,67 @@
+"""A trained network's parameters in a safetensors file that other tools read too."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from liftax._files import plain, write_bytes
+from liftax.training._tensors import decode, encode
+
+_FORMAT = "liftax model 1"
+
+
+def save_model(path: str | Path, params: Any, meta: dict[str, Any] | None = None) -> None:
+    """Write parameters atomically.
+
+    Args:
+        path: usually ends in ``.safetensors``.
+        params: nested dictionaries, tuples or records of arrays; the array at
+            ``params["layer1"].weight`` is called ``layer1.weight``.
+        meta: notes, kept as JSON.
+
+    Raises:
+        ValueError: if two arrays would have the same name, or one a type the format has not.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    arrays: dict[str, np.ndarray] = {}
+    for keys, leaf in leaves:
+        name = ".".join(_word(key) for key in keys) or "params"
+        if name in arrays:
+            raise ValueError(f"params has two arrays called {name!r}; rename a node")
+        arrays[name] = np.asarray(leaf)
+    write_bytes(path, encode(arrays, {"format": _FORMAT, "meta": json.dumps(plain(meta or {}))}))
+
+
+def load_model(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays by name, and the notes, of a file that `save_model` wrote.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: if it is damaged or of another kind.
+    """
+    try:
+        arrays, texts = decode(Path(path).read_bytes())
+        if texts.get("format") != _FORMAT:
+            raise ValueError(f"its format is {texts.get('format')!r}, not {_FORMAT!r}")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"path: there is no file {str(path)!r}; check it") from error
+    except (ValueError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(
+            f"path: {str(path)!r} is no valid model file: {reason}; save the model anew"
+        ) from error
+    return arrays, json.loads(texts.get("meta", "{}"))
+
+
+def _word(key: Any) -> str:
+    match key:
+        case jax.tree_util.DictKey(key=word) | jax.tree_util.FlattenedIndexKey(key=word):
+            return str(word)
+        case jax.tree_util.SequenceKey(idx=index):
+            return str(index)
+        case jax.tree_util.GetAttrKey(name=name):
+            return name
+    return str(key)
