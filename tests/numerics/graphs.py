@@ -13,15 +13,19 @@ def perceptrons(activation: str = "relu") -> Network:
     return mlp([6, 8, 7, 4], activation)
 
 
-def skips() -> Network:
-    """Two residual connections, a node with two children and a node with two parents."""
+def skips(curved: bool = True) -> Network:
+    """Two residual connections, nodes with several children and with several parents.
+
+    With `curved` two activations are tanh and sigmoid, whose prox is an inner solve (slow to compile).
+    """
+    tanh, sigmoid = ("tanh", "sigmoid") if curved else ("clip", "leaky_relu")
     return Network(
         (
-            Node("a", Dense(5), "tanh", "input"),
+            Node("a", Dense(5), tanh, "input"),
             Node("b", Dense(5), "relu", "a"),
             Node("c", Sum((Identity(), Dense(5, use_bias=False))), "identity", ("a", "b")),
             Node("e", Dense(4), "soft_threshold", "a"),
-            Node("d", Sum((Dense(4), Dense(4), Identity())), "sigmoid", ("input", "c", "e")),
+            Node("d", Sum((Dense(4), Dense(4), Identity())), sigmoid, ("input", "c", "e")),
             Node("out", Dense(3), "softmax", "d"),
         ),
         (6,),

@@ -9,11 +9,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax import _tree
 from liftax._iterate import repeat
-from liftax.affine import AbstractAffine, adjoint, parameter_adjoint
+from liftax.affine import adjoint, parameter_adjoint
 from liftax.networks import Network, Node, Params, States
 from liftax.objectives import LiftedEnergy
 
 Probes = dict[str, Any]
+Constants = dict[str, Array]
+Operator = Callable[[Any], Any]
 
 
 def state_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
@@ -31,112 +33,121 @@ def parameter_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
     """A random start vector for every node with parameters, in the shape of one output channel's."""
     shapes = network.shapes
     probes = {
-        node.name: _thin(node).init(key, *(shapes[p] for p in node.parents), dtype=dtype)
+        node.name: node.affine.thin().init(key, *(shapes[p] for p in node.parents), dtype=dtype)
         for node in network.nodes
     }
     return _tree.normal(key, {name: probe for name, probe in probes.items() if jax.tree.leaves(probe)})
 
 
 def state_curvature(
-    energy: LiftedEnergy, params: Params, probes: Probes, name: str, group: tuple[str, ...], steps: int
-) -> tuple[Float[Array, ""], Probes]:
-    r"""Lipschitz constant in $u_j$ of the energy's smooth part, $\sum_c w_c\|\partial f_c/\partial u_j\|^2$.
+    energy: LiftedEnergy, params: Params, probes: Probes, group: tuple[str, ...], steps: int
+) -> tuple[Constants, Probes]:
+    r"""Lipschitz constants in the $u_j$ of a group of nodes that move at the same time.
 
-    The nodes of `group` move at the same time. For those that interact with $j$ the norms of the mixed
-    second derivatives are added (Gershgorin): $w_j\|\partial f_j/\partial u_i\|$ for a parent $i$,
-    $w_i\|\partial f_i/\partial u_j\|$ for a child, $w_c\|\partial f_c/\partial u_i\|\|\partial
-    f_c/\partial u_j\|$ for a shared child $c$. Then the simultaneous step is a proximal gradient step
-    of the joint energy, and descends as the single ones do.
+    For one node, $L_j = \sum_c w_c\|\partial f_c/\partial u_j\|^2$ over its children. For nodes of the
+    group that interact with $j$ the norms of the mixed second derivatives are added (Gershgorin):
+    $w_j\|\partial f_j/\partial u_i\|$ for a parent $i$, $w_i\|\partial f_i/\partial u_j\|$ for a child,
+    $w_c\|\partial f_c/\partial u_i\|\|\partial f_c/\partial u_j\|$ for a shared child $c$. Then the
+    simultaneous step is a proximal gradient step of the joint energy, and descends as single ones do.
 
     Returns:
-        The constant, for one sample, and the probes after `steps` power iterations.
+        The constants, for the energy of one sample, and the probes after `steps` power iterations.
     """
     network = energy.network
-    moving = set(group) - {name}
-
-    def norm(node: Node, position: int) -> Array:
-        edge = _edge(node, position)
-        square, probes[edge] = _edge_norm(network, params, node, position, probes[edge], steps)
-        return jnp.sqrt(square)
-
-    probes = dict(probes)
-    total = jnp.zeros((), probes[_edge(network.nodes[0], 0)].dtype)
-    for child, position in network.children(name):
-        own = norm(child, position)
-        others = [k for k, p in enumerate(child.parents) if p in moving]
-        coupled = sum((norm(child, k) for k in others), start=own)
-        total = total + energy.weight(child.name) * own * coupled
-        if child.name in moving:
-            total = total + energy.weight(child.name) * own
-    node = network.node(name)
-    for position, parent in enumerate(node.parents):
-        if parent in moving:
-            total = total + energy.weight(name) * norm(node, position)
-    return total, probes
+    norms, probes = _edge_norms(network, params, probes, group, steps)
+    constants = {}
+    for name in group:
+        moving = set(group) - {name}
+        total = jnp.zeros((), jax.tree.leaves(norms)[0].dtype)
+        for child, position in network.children(name):
+            own = norms[_edge(child, position)]
+            coupled = [norms[_edge(child, k)] for k, p in enumerate(child.parents) if p in moving]
+            if child.name in moving:
+                coupled.append(jnp.ones_like(own))
+            total = total + energy.weight(child.name) * own * sum(coupled, start=own)
+        node = network.node(name)
+        for position, parent in enumerate(node.parents):
+            if parent in moving:
+                total = total + energy.weight(name) * norms[_edge(node, position)]
+        constants[name] = total
+    return constants, probes
 
 
 def parameter_curvature(
-    energy: LiftedEnergy, states: States, probes: Probes, name: str, steps: int
-) -> tuple[Float[Array, ""], Probes]:
-    r"""Lipschitz constant in $\theta_j$, $w_j\|\partial f_j/\partial\theta_j\|^2/s$ (dense: $\|UU^\top\|/s$)."""
-    node = energy.network.node(name)
-    thin = _thin(node)
-    inputs = tuple(states[p] for p in node.parents)
+    energy: LiftedEnergy, states: States, probes: Probes, steps: int
+) -> tuple[Constants, Probes]:
+    r"""Lipschitz constants in the $\theta_j$: $w_j\|\partial f_j/\partial\theta_j\|^2/s$ (dense: $w_j\|UU^\top\|/s$)."""
+    found = {}
+    operators = {name: _design(energy.network.node(name), states) for name in probes}
+    for name, norm in _power(operators, probes, steps).items():
+        found[name] = (energy.weight(name) * norm[0], norm[1])
+    return {n: size for n, (size, _) in found.items()}, {n: unit for n, (_, unit) in found.items()}
+
+
+def _design(node: Node, states: States) -> Operator:
+    """The Gram operator of a node's parameters, for one output channel, over the mean of the samples."""
+    thin, inputs = node.affine.thin(), tuple(states[p] for p in node.parents)
     samples = inputs[0].shape[0]
 
     def squared(theta: Params) -> Params:
         gradient = parameter_adjoint(thin, theta, inputs, thin.apply(theta, *inputs))
         return jax.tree.map(lambda g: g / samples, gradient)
 
-    norm, probe = _power(squared, probes[name], steps)
-    return energy.weight(name) * norm, {**probes, name: probe}
+    return squared
 
 
 def _edge(node: Node, position: int) -> str:
     return f"{node.parents[position]}->{node.name}.{position}"
 
 
-def _thin(node: Node) -> AbstractAffine:
-    return node.affine.thin()
+def _edge_norms(
+    network: Network, params: Params, probes: Probes, group: tuple[str, ...], steps: int
+) -> tuple[Constants, Probes]:
+    """Norms of the maps along all edges that leave or join nodes of the group."""
+    operators = {
+        _edge(node, position): _gram(network, params, node, position)
+        for node in network.nodes
+        for position, parent in enumerate(node.parents)
+        if parent in group
+    }
+    found = _power(operators, {edge: probes[edge] for edge in operators}, steps)
+    norms = {edge: jnp.sqrt(square) for edge, (square, _) in found.items()}
+    return norms, {**probes, **{edge: unit for edge, (_, unit) in found.items()}}
 
 
-def _edge_norm(
-    network: Network, params: Params, node: Node, position: int, probe: Array, steps: int
-) -> tuple[Array, Array]:
-    shapes = network.shapes
-    rest = tuple(jnp.zeros((1, *shapes[p]), probe.dtype) for p in node.parents)
-
-    def slot(u: Array) -> Array:
-        inputs = (*rest[:position], u, *rest[position + 1 :])
-        return node.affine.apply(params[node.name], *inputs)
+def _gram(network: Network, params: Params, node: Node, position: int) -> Operator:
+    """The map along one edge, followed by its adjoint."""
+    shapes, theta = network.shapes, params[node.name]
 
     def squared(u: Array) -> Array:
-        return adjoint(node.affine, params[node.name], rest, position, slot(u) - offset)
+        rest = tuple(jnp.zeros((1, *shapes[p]), u.dtype) for p in node.parents)
+        inputs = (*rest[:position], u, *rest[position + 1 :])
+        linear = node.affine.apply(theta, *inputs) - node.affine.apply(theta, *rest)
+        return adjoint(node.affine, theta, rest, position, linear)
 
-    offset = slot(rest[position])
-    return _power(squared, probe, steps)
+    return squared
 
 
 def _power(
-    operator: Callable[[Any], Any], vector: Any, steps: int
-) -> tuple[Float[Array, ""], Any]:
-    """Largest eigenvalue of a positive semi-definite operator, from below.
+    operators: dict[str, Operator], vectors: Probes, steps: int
+) -> dict[str, tuple[Float[Array, ""], Any]]:
+    """Largest eigenvalues of positive semi-definite operators, from below, and the vectors reached.
 
-    A zero operator gives a tiny constant and leaves the vector. An estimate that is up to two times too
+    A zero operator gives a tiny constant and leaves its vector. An estimate that is up to two times too
     small still gives steps that descend (proximal gradient descends for every step below 2/L).
     """
-    tiny = jnp.finfo(jax.tree.leaves(vector)[0].dtype).tiny
 
-    def step(carry: tuple[Any, Array]) -> tuple[Any, Array]:
-        unit, _ = carry
+    def one(operator: Operator, vector: Any) -> tuple[Array, Any]:
+        tiny = jnp.finfo(jax.tree.leaves(vector)[0].dtype).tiny
+        scale = 1 / jnp.maximum(_tree.norm(vector), tiny)
+        unit = jax.tree.map(lambda v: v * scale, vector)
         image = operator(unit)
         size = _tree.norm(image)
-        scale = 1 / jnp.maximum(size, tiny)
-        new = jax.tree.map(lambda i, v: jnp.where(size > tiny, i * scale, v), image, unit)
-        return new, size
+        new = jax.tree.map(lambda i, v: jnp.where(size > tiny, i, v), image, unit)
+        return jnp.maximum(size, jnp.sqrt(tiny)), new
 
-    size = _tree.norm(vector)
-    unit = jax.tree.map(lambda v: v / jnp.maximum(size, tiny), vector)
-    start = (unit, jnp.zeros_like(size))
-    unit, norm = step(start) if steps == 1 else repeat(step, start, steps)
-    return jnp.maximum(norm, jnp.sqrt(tiny)), unit
+    def step(found: dict[str, tuple[Array, Any]]) -> dict[str, tuple[Array, Any]]:
+        return {name: one(operators[name], vector) for name, (_, vector) in found.items()}
+
+    first = {name: one(operators[name], vectors[name]) for name in operators}
+    return first if steps == 1 else repeat(step, first, steps - 1)

@@ -43,20 +43,16 @@ def sweep_parameters(
     """
     signals = {n.name: energy.residual(states, z, n.name) for n in energy.network.nodes}
     gradients = parameter_gradient(energy, params, states, signals)
-    new = {}
-    for name, theta in params.items():
-        if not jax.tree.leaves(theta):
-            new[name] = theta
-            continue
-        gamma, probes = step.size(
-            lambda p, k, name=name: parameter_curvature(energy, states, p, name, k), probes
-        )
-        moved = jax.tree.map(lambda t, g, gamma=gamma: t - gamma * g, theta, gradients[name])
-        if anchor is not None:
-            pull = gamma / anchor[1]
-            moved = jax.tree.map(
-                lambda t, a, pull=pull: (t + pull * a) / (1 + pull), moved, anchor[0][name]
-            )
-        dtypes = jax.tree.map(lambda t: t.dtype, theta)
-        new[name] = jax.tree.map(lambda m, d: jnp.asarray(m, d), moved, dtypes)
+    gammas, probes = step.sizes(
+        probes.keys(), lambda p, k: parameter_curvature(energy, states, p, k), probes
+    )
+    new = dict(params)
+    for name, gamma in gammas.items():
+        # With no anchor the pull is zero and the parameters are their own anchor.
+        reference, pull = (params[name], 0.0) if anchor is None else (anchor[0][name], gamma / anchor[1])
+
+        def update(t: Array, g: Array, a: Array, gamma=gamma, pull=pull) -> Array:
+            return jnp.asarray((t - gamma * g + pull * a) / (1 + pull), t.dtype)
+
+        new[name] = jax.tree.map(update, params[name], gradients[name], reference)
     return new, probes

@@ -75,17 +75,17 @@ def sweep_states(
         return fresh[name]
 
     for group in groups:
+        taus, probes = step.sizes(
+            group,
+            lambda p, k, group=group: state_curvature(energy, params, p, group, k),
+            probes,
+        )
         moved = {}
         for name in group:
             needed = {c.name: current(c.name) for c, _ in energy.network.children(name)}
             gradient = state_gradient(energy, params, states, needed, name)
-            tau, probes = step.size(
-                lambda p, k, name=name, group=group: state_curvature(
-                    energy, params, p, name, group, k
-                ),
-                probes,
-            )
-            moved[name] = state_step(energy, states[name], current(name), gradient, name, tau)
+            u, z_own = states[name], current(name)
+            moved[name] = state_step(energy, u, z_own, gradient, name, taus[name])
         states = {**states, **moved}
         for name in moved:
             for child, _ in energy.network.children(name):

@@ -1,23 +1,23 @@
 """Step sizes of block updates."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Float
+from liftax.blocks._curvature import Constants, Probes
 
-from liftax.blocks._curvature import Probes
-
-Measure = Callable[[Probes, int], tuple[Float[Array, ""], Probes]]
+Measure = Callable[[Probes, int], tuple[Constants, Probes]]
 
 
 class AbstractStepSize(eqx.Module):
-    """A rule that turns a block's Lipschitz constant, measured only if asked for, into a step."""
+    """A rule that turns the blocks' Lipschitz constants, measured only if asked for, into steps."""
 
     @abc.abstractmethod
-    def size(self, measure: Measure, probes: Probes) -> tuple[Any, Probes]:
-        """The step and the probes after it; ``measure(probes, power_iterations)`` gives L."""
+    def sizes(
+        self, names: Collection[str], measure: Measure, probes: Probes
+    ) -> tuple[dict[str, Any], Probes]:
+        """Steps by node, and the probes after it; ``measure(probes, power_iterations)`` gives the L."""
 
 
 class Lipschitz(AbstractStepSize):
@@ -36,9 +36,11 @@ class Lipschitz(AbstractStepSize):
                 f"{self.scale} and {self.power_iterations}"
             )
 
-    def size(self, measure: Measure, probes: Probes) -> tuple[Any, Probes]:
-        constant, probes = measure(probes, self.power_iterations)
-        return self.scale / constant, probes
+    def sizes(
+        self, names: Collection[str], measure: Measure, probes: Probes
+    ) -> tuple[dict[str, Any], Probes]:
+        constants, probes = measure(probes, self.power_iterations)
+        return {name: self.scale / constants[name] for name in names}, probes
 
 
 class Fixed(AbstractStepSize):
@@ -50,5 +52,7 @@ class Fixed(AbstractStepSize):
         if not self.step > 0:
             raise ValueError(f"step must be positive, got {self.step}")
 
-    def size(self, measure: Measure, probes: Probes) -> tuple[Any, Probes]:
-        return self.step, probes
+    def sizes(
+        self, names: Collection[str], measure: Measure, probes: Probes
+    ) -> tuple[dict[str, Any], Probes]:
+        return dict.fromkeys(names, self.step), probes

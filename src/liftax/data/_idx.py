@@ -34,7 +34,7 @@ def read_content(path: str | Path, limit: int = LIMIT) -> bytes:
     """Decompressed bytes of an idx file, as long as its header says; errors as `read_idx`."""
     path = Path(path)
     try:
-        if path.stat().st_size > limit:
+        if path.stat().st_size > packed_limit(limit):
             raise ValueError(f"{str(path)!r} is larger than {limit:,} bytes; {_CURE} or split it")
         raw = path.read_bytes()
     except FileNotFoundError as error:
@@ -44,6 +44,11 @@ def read_content(path: str | Path, limit: int = LIMIT) -> bytes:
             f"{str(path)!r} cannot be read ({error.strerror}); give a readable idx file"
         ) from error
     return content(raw, path, limit)
+
+
+def packed_limit(limit: int) -> int:
+    """Largest size, in bytes, that compression can make of `limit` bytes."""
+    return limit + limit // 1000 + 1024
 
 
 def content(raw: bytes, where: object, limit: int = LIMIT) -> bytes:

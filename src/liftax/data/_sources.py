@@ -14,7 +14,7 @@ import numpy as np
 from liftax._files import write_bytes
 from liftax.data._archive import Archive, File
 from liftax.data._download import download
-from liftax.data._idx import content, parse, read_content
+from liftax.data._idx import content, packed_limit, parse, read_content
 
 Contents = list[bytes]
 
@@ -136,7 +136,7 @@ def _read(archive: Archive, places: list[Path]) -> Contents:
 
 def _from_address(archive: Archive) -> Contents:
     def take(file: File) -> bytes:
-        raw = download(f"{archive.address}/{file.name}.gz", file.size + (1 << 16))
+        raw = download(f"{archive.address}/{file.name}.gz", packed_limit(file.size))
         whole = content(raw, f"{file.name}.gz", file.size)
         file.check(whole, f"{file.name}.gz")
         return whole

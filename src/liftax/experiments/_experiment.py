@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from liftax._files import write_json, write_text, writable_folder
+from liftax._files import plain, write_json, write_text, writable_folder
 from liftax.experiments._report import Report
 from liftax.training import Result, save_model
 
@@ -115,7 +115,7 @@ def reproduce(
     command = f"liftax reproduce {experiment.name}{' --quick' if quick else ''}"
     record.report.details(f"Settings ({command}, {seconds:.0f} s)", _indented(metrics))
     write_json(folder / "metrics.json", metrics)
-    lines = [json.dumps(_finite(row)) for row in record.rows]
+    lines = [json.dumps(plain(row)) for row in record.rows]
     write_text(folder / "history.jsonl", "".join(line + "\n" for line in lines))
     if record.model is not None:
         meta = {"experiment": experiment.name, "network": repr(record.model.energy.network)}
@@ -138,16 +138,6 @@ def spread(values: Any, digits: int = 4, scale: float = 1.0) -> str:
     return mean if values.size < 2 else f"{mean} ± {values.std(ddof=1):.{digits}f}"
 
 
-def _finite(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _finite(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_finite(value) for value in tree]
-    if isinstance(tree, float) and not np.isfinite(tree):
-        return None
-    return tree
-
-
 def _indented(metrics: dict[str, Any]) -> str:
     shown = {key: value for key, value in metrics.items() if key != "figures"}
-    return json.dumps(_finite(shown), indent=1, default=str)
+    return json.dumps(plain(shown), indent=1)

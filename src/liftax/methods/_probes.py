@@ -34,8 +34,6 @@ def probe(
     edges = state_probes(network, of_states, dtype)
     nodes = parameter_probes(network, of_parameters, dtype)
     for group in order.groups(network, network.hidden):
-        for name in group:
-            _, edges = state_curvature(energy, params, edges, name, group, _WARM_UP)
-    for name in nodes:
-        _, nodes = parameter_curvature(energy, states, nodes, name, _WARM_UP)
+        _, edges = state_curvature(energy, params, edges, group, _WARM_UP)
+    _, nodes = parameter_curvature(energy, states, nodes, _WARM_UP)
     return Probes(edges, nodes)

@@ -37,13 +37,12 @@ class Softmax(AbstractPotential):
 
     def prox(self, v: Float[Array, "... n"], tau: Tau) -> Float[Array, "... n"]:
         t = jnp.asarray(tau, v.dtype)
-        # differences to the largest entry: λ then stays small, however large v is
-        top = jax.lax.stop_gradient(jnp.max(v, -1, keepdims=True))
-        # at λ = t - 1 the largest entry alone has mass 1; the mass is convex and decreasing in λ,
-        # so Newton's method is monotone from there
-        start = jnp.broadcast_to(t - 1, top.shape)
-        level = increasing_root(_mass_equation, (v - top, t), start)
-        u = jnp.exp(_log_mass(v - top - level, t))
+        # λ = max v + t - 1 + gap: at gap 0 the largest entry alone has mass 1. The mass is convex and
+        # decreasing in the gap, so Newton's method is monotone from there
+        below = v - jax.lax.stop_gradient(jnp.max(v, -1, keepdims=True))
+        start = jnp.zeros_like(below[..., :1])
+        gap = increasing_root(_mass_equation, (below, t), start)
+        u = jnp.exp(_log_entries(below - gap, t))
         return u / jnp.sum(u, -1, keepdims=True)
 
     def conjugate(self, s: Float[Array, "... n"]) -> Float[Array, ""]:
@@ -69,8 +68,8 @@ class Softmax(AbstractPotential):
         return jnp.sum(logsumexp(z, axis=-1))
 
 
-def _log_mass(w: Array, t: Array) -> Array:
-    """The z <= 0 with (1-t) e^z + t z = w, for w <= 1 - t."""
+def _log_entries(w: Array, t: Array) -> Array:
+    """The z <= 0 with (1-t) (e^z - 1) + t z = w, for w <= 0."""
     # where the two parts have one slope; none for t >= 1/2
     knee = jnp.log(jnp.minimum(t / jnp.maximum(1 - t, t), 1))
     start = best_tangent(_entry_equation, (w, t), (0.0, knee, VANISHED), 1 - t)
@@ -78,15 +77,15 @@ def _log_mass(w: Array, t: Array) -> Array:
 
 
 def _entry_equation(z: Array, data: tuple[Array, Array]) -> tuple[Array, Array]:
-    """The residual of (1-t) e^z + t z = w on z <= 0, convex for t < 1 and concave above."""
+    """The residual of (1-t) (e^z - 1) + t z = w on z <= 0, convex for t < 1 and concave above."""
     w, t = data
-    e = jnp.exp(jnp.minimum(z, 0))  # rounding aside
-    return (1 - t) * e + t * z - w, t + (1 - t) * e
+    e = jnp.expm1(jnp.minimum(z, 0))  # z > 0 by rounding only
+    return (1 - t) * e + t * z - w, 1 + (1 - t) * e
 
 
-def _mass_equation(level: Array, data: tuple[Array, Array]) -> tuple[Array, Array]:
-    """The residual of 1 = sum u(λ), increasing in λ, with du/dλ = -u / ((1-t) u + t)."""
-    v, t = data
-    u = jnp.exp(_log_mass(v - level, t))
+def _mass_equation(gap: Array, data: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The residual of 1 = sum u(gap), increasing in it, with du/dgap = -u / ((1-t) u + t)."""
+    below, t = data
+    u = jnp.exp(_log_entries(below - gap, t))
     slope = jnp.sum(u / ((1 - t) * u + t), -1, keepdims=True)
     return 1 - jnp.sum(u, -1, keepdims=True), slope

@@ -81,5 +81,5 @@ def _seal(arrays: Mapping[str, np.ndarray], texts: Mapping[str, str]) -> str:
     kinds = [[name, arrays[name].dtype.name, list(arrays[name].shape)] for name in names]
     seal = hashlib.sha256(json.dumps([sorted(texts.items()), kinds]).encode())
     for name in names:
-        seal.update(arrays[name].reshape(-1).view(np.uint8))
+        seal.update(arrays[name].reshape(-1).view(np.uint8).data)
     return seal.hexdigest()

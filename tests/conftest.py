@@ -1,0 +1,14 @@
+"""Settings of all tests: double precision, strict promotion, eight devices, compiled programs kept."""
+
+from pathlib import Path
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_num_cpu_devices", 8)
+# Small programs compile in half the time without most optimisations; no test measures speed.
+jax.config.update("jax_disable_most_optimizations", True)
+_CACHE = Path(__file__).parents[1] / ".pytest_cache" / "programs"
+jax.config.update("jax_compilation_cache_dir", str(_CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

@@ -1,0 +1,171 @@
+"""The facts of the penalties, for every penalty and potential."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from liftax.penalties import AbstractPenalty, Bregman, Lifted, Quadratic, prox_phi
+from liftax.potentials import (
+    AbstractPotential,
+    Clip,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    SoftThreshold,
+    Tanh,
+)
+
+POTENTIALS: dict[str, AbstractPotential] = {
+    "identity": Identity(),
+    "relu": ReLU(),
+    "leaky_relu": LeakyReLU(0.2),
+    "clip": Clip(-0.5, 1.0),
+    "soft_threshold": SoftThreshold(0.7),
+    "tanh": Tanh(),
+    "sigmoid": Sigmoid(),
+    "softmax": Softmax(),
+}
+PENALTIES: dict[str, AbstractPenalty] = {
+    "bregman": Bregman(),
+    "lifted": Lifted(),
+    "quadratic": Quadratic(),
+}
+TOLERANCE = {jnp.float32: 2e-5, jnp.float64: 1e-12}
+
+
+def pairs(potential: AbstractPotential, dtype, count: int = 40, size: int = 4):
+    """States in the potential's domain, and pre-activations that do not belong to them."""
+    z, other = 2 * jax.random.normal(jax.random.key(1), (2, count, size), dtype)
+    return jax.vmap(potential.activation)(other), z
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_bregman_facts(name: str, dtype) -> None:
+    potential, tolerance = POTENTIALS[name], TOLERANCE[dtype]
+    u, z = pairs(potential, dtype)
+    middle = (u[:, None] + u) / 2
+
+    @jax.jit
+    def facts(u, z):
+        cost = jax.vmap(lambda u, z: Bregman().value(potential, u, z))
+        sigma = jax.vmap(potential.activation)(z)
+
+        def envelope(u, z):
+            return 0.5 * jnp.sum((u - z) ** 2) + potential.value(u)
+
+        difference = jax.vmap(envelope)(u, z) - jax.vmap(envelope)(sigma, z)
+        gradient = jax.vmap(jax.grad(lambda z, u: Bregman().value(potential, u, z)))(z, u)
+        ours = jax.vmap(lambda u, z: Bregman().residual(potential, u, z))(u, z)
+        half = jax.vmap(jax.vmap(lambda u, z: Bregman().value(potential, u, z), (0, None)))(middle, z)
+        ends = jax.vmap(jax.vmap(lambda u, z: Bregman().value(potential, u, z), (0, None)), (None, 0))
+        return cost(u, z), cost(sigma, z), sigma, difference, gradient, ours, half, ends(u, z)
+
+    value, at_sigma, sigma, difference, gradient, ours, half, ends = facts(u, z)
+    assert value.dtype == dtype
+    scale = 1 + jnp.abs(z).max()
+    square = 0.5 * jnp.sum((u - sigma) ** 2, -1)
+    assert jnp.all(value >= square - scale * tolerance)
+    assert jnp.all(jnp.abs(at_sigma) <= scale * tolerance)
+    assert jnp.all(value[square > 1e-3] > 0)
+    np.testing.assert_allclose(value, difference, atol=4 * scale * tolerance)
+    np.testing.assert_allclose(gradient, ours, atol=4 * tolerance)
+    # Convex in u: half[i, j] sits at the middle of u_i and u_j, for z_i.
+    chord = (jnp.diagonal(ends)[:, None] + ends) / 2
+    assert jnp.all(half <= chord + 4 * scale * tolerance)
+
+
+@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_residual_linear_and_prox_belong_to_the_value(penalty: str, name: str) -> None:
+    """∇_z C is `residual`; C(u,z) - C(u',z) = κ(u) - κ(u') - <u-u', c(z)>; prox minimises tκ + ½|u-v|²."""
+    potential, cost = POTENTIALS[name], PENALTIES[penalty]
+    u, z = pairs(potential, jnp.float64)
+    other, v, tau = u[::-1], z[::-1], 0.8
+
+    @jax.jit
+    def facts(u, other, z, v):
+        value = jax.vmap(lambda u, z: cost.value(potential, u, z))
+        gradient = jax.vmap(jax.grad(lambda z, u: cost.value(potential, u, z)))(z, u)
+        residual = jax.vmap(lambda u, z: cost.residual(potential, u, z))(u, z)
+        zero = jnp.zeros_like(z)
+        linear = jax.vmap(lambda z: cost.linear(potential, z))
+        # With c(z) - c(0) the unknown κ and d(z) drop out of a second difference.
+        left = value(u, z) - value(other, z) - value(u, zero) + value(other, zero)
+        right = -jnp.sum((u - other) * (linear(z) - linear(zero)), -1)
+        centre = linear(zero)
+        p = jax.vmap(lambda v: cost.prox(potential, v, tau))(v)
+
+        def objective(w):
+            kappa = value(w, zero) + jnp.sum(w * centre, -1)
+            return tau * kappa + 0.5 * jnp.sum((w - v) ** 2, -1)
+
+        steps = jnp.linspace(0.02, 1, 30)[:, None, None]
+        around = jax.vmap(objective)(p + steps * (u - p)).min(0)
+        return gradient, residual, left, right, objective(p), around, p, u
+
+    gradient, residual, left, right, least, around, p, u = facts(u, other, z, v)
+    np.testing.assert_allclose(gradient, residual, atol=1e-10)
+    np.testing.assert_allclose(left, right, atol=1e-9)
+    # Strong convexity: moving from the minimiser p towards any point of the domain costs.
+    assert jnp.all(around >= least - 1e-9)
+
+
+def test_softmax_bregman_is_cross_entropy_and_identity_the_squared_error() -> None:
+    u, z = pairs(Softmax(), jnp.float64)
+    kl = jnp.sum(u * (jnp.log(u) - jax.nn.log_softmax(z)), -1)
+    value = jax.vmap(lambda u, z: Bregman().value(Softmax(), u, z))
+    np.testing.assert_allclose(value(u, z), kl, rtol=1e-10, atol=1e-12)
+    one_hot = jnp.eye(4)[jnp.array([0, 2, 3])]
+    entropy = -jnp.sum(one_hot * jax.nn.log_softmax(z[:3]), -1)
+    np.testing.assert_allclose(value(one_hot, z[:3]), entropy, rtol=1e-12)
+    square = jax.vmap(lambda u, z: Bregman().value(Identity(), u, z))(u, z)
+    np.testing.assert_allclose(square, 0.5 * jnp.sum((u - z) ** 2, -1), rtol=1e-10)
+
+
+def test_prox_phi_is_the_scaled_prox() -> None:
+    """Against a direct search for ReLU, whose φ is u²/2 on u ≥ 0."""
+    v = jnp.array([-2.0, -0.1, 0.0, 0.4, 3.0])
+    for tau in (0.1, 1.0, 7.0):
+        np.testing.assert_allclose(
+            prox_phi(ReLU(), v, tau), jnp.maximum(v, 0) / (1 + tau), rtol=1e-14
+        )
+
+
+def test_no_derivative_of_the_activation_is_asked_for() -> None:
+    """An activation whose derivative raises: all that the Bregman penalty does still works."""
+
+    @jax.custom_jvp
+    def relu(z):
+        return jnp.maximum(z, 0)
+
+    @relu.defjvp
+    def _(primals, tangents):
+        raise AssertionError("the activation was differentiated")
+
+    class Blind(AbstractPotential):
+        separable = True
+
+        def value(self, u):
+            return ReLU().value(u)
+
+        def prox(self, v, tau):
+            return relu(v)
+
+        def conjugate(self, s):
+            return ReLU().conjugate(s)
+
+        def activation(self, z):
+            return relu(z)
+
+        def phi_conjugate(self, z):
+            return 0.5 * jnp.sum(relu(z) ** 2)
+
+    u, z = pairs(ReLU(), jnp.float64)
+    Bregman().residual(Blind(), u[0], z[0])
+    Bregman().prox(Blind(), z[0], 0.3)
+    with pytest.raises(AssertionError, match="was differentiated"):
+        Quadratic().residual(Blind(), u[0], z[0])

@@ -1,0 +1,151 @@
+"""Tanh, sigmoid and softmax: the prox without a closed form, against independent solutions."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from liftax.potentials import AbstractPotential, Sigmoid, Softmax, Tanh
+
+TAUS = (1e-3, 0.02, 0.1, 0.5, 0.999, 1.0, 1.001, 2.0, 30.0, 1e3)
+SIZES = np.concatenate([np.logspace(-8, 4, 25), [0.9, 0.999, 1.0, 1.001, 1.1, 1.5, 2.0, 5.0]])
+ACCURACY = {"float64": 1e-12, "float32": 1e-6}
+FUNCTIONS: dict[str, tuple[AbstractPotential, Callable]] = {
+    "tanh": (Tanh(), np.tanh),
+    "sigmoid": (Sigmoid(), lambda z: np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))),
+}
+
+
+def bisect(sigma: Callable, v: np.ndarray, t: np.floating) -> np.ndarray:
+    """z with (1-t) sigma(z) + t z = v, in NumPy's longest floating point numbers."""
+    wide, t = v.astype(np.longdouble), np.longdouble(t)
+    reach = (np.abs(wide) + np.abs(1 - t)) / t + 1
+    low, high = -reach, reach
+    for _ in range(220):
+        z = (low + high) / 2
+        above = (1 - t) * sigma(z) + t * z > wide
+        low, high = np.where(above, low, z), np.where(above, z, high)
+    return (low + high) / 2
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_accuracy(name: str, dtype: str) -> None:
+    """Relative accuracy for every τ, also where the activation saturates.
+
+    A u = e^z that is small has at best the relative accuracy eps |z|: z itself is rounded.
+    """
+    potential, sigma = FUNCTIONS[name]
+    v = np.concatenate([-SIZES, [0.0], SIZES]).astype(dtype)
+    prox = jax.jit(potential.prox)
+    for tau in np.asarray(TAUS, dtype):
+        z = bisect(sigma, v, tau)
+        u = sigma(z)
+        size = np.abs(u) * (np.maximum(1, -z) if name == "sigmoid" else 1)
+        error = np.abs(np.asarray(prox(v, tau)) - u)
+        assert np.all(error <= ACCURACY[dtype] * size + max(float(np.finfo(dtype).tiny), 1e-60))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_against_brent(name: str) -> None:
+    """The defining equation u + τ (z - u) = v solved by SciPy, in the interior of the domain."""
+    potential, sigma = FUNCTIONS[name]
+
+    def equation(z: float, v: float, tau: float) -> float:
+        return sigma(z) + tau * (z - sigma(z)) - v
+
+    for tau in (0.1, 3.0):
+        for v in (-1.3, 0.2, 0.95):
+            z = brentq(equation, -60, 60, args=(v, tau), xtol=1e-14)
+            np.testing.assert_allclose(potential.prox(jnp.asarray(v), tau), sigma(z), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_softmax_optimality(dtype: str) -> None:
+    """On the simplex, (1-τ) u + τ log u - v is one number for all entries: that suffices."""
+    rng = np.random.default_rng(0)
+    v = rng.normal(size=(20, 6)) * np.logspace(-2, 4, 20)[:, None]
+    v = v.astype(dtype)
+    prox = jax.jit(Softmax().prox)
+    eps = float(np.finfo(dtype).eps)
+    for tau in np.asarray(TAUS, dtype):
+        u = np.asarray(prox(v, tau), np.longdouble)
+        np.testing.assert_allclose(np.sum(u, -1), 1, rtol=10 * eps)
+        t, w = np.longdouble(tau), v.astype(np.longdouble)
+        positive = u > 1e3 * np.finfo(dtype).tiny
+        log_u = np.log(np.where(positive, u, 1))
+        multiplier = w - (1 - t) * u - t * log_u
+        top = np.take_along_axis(multiplier, np.argmax(v, -1)[:, None], -1)
+        # an error of 4 eps (1 + |log u|) in log u, seen through the slope of the equation
+        size = ((1 - t) * u + t) * (1 + np.abs(log_u)) + 1
+        assert np.all(np.abs(multiplier - top)[positive] <= 8 * eps * size[positive])
+        # what vanished had to: its log u lies below the smallest number
+        lost = (w - top - (1 - t) * u)[~positive] / t
+        assert np.all(lost < np.log(2e3 * np.finfo(dtype).tiny))
+
+
+def test_ends_of_the_domain() -> None:
+    log2 = np.log(2)
+    one = jnp.ones(1)
+    for u, expected in ((1.0, log2 - 0.5), (-1.0, log2 - 0.5), (0.0, 0.0), (1.0001, np.inf)):
+        np.testing.assert_allclose(Tanh().value(u * one), expected, atol=1e-15)
+    for u, expected in ((0.0, 0.0), (1.0, -0.5), (-0.0001, np.inf), (1.0001, np.inf)):
+        np.testing.assert_allclose(Sigmoid().value(u * one), expected, atol=1e-15)
+    np.testing.assert_allclose(Tanh().phi(one), log2)
+    np.testing.assert_allclose(Sigmoid().phi(one), 0, atol=1e-15)
+    softmax = Softmax()
+    np.testing.assert_allclose(softmax.value(jnp.eye(3)), -1.5)
+    np.testing.assert_allclose(softmax.phi(jnp.full(3, 1 / 3)), -np.log(3))
+    for outside in ([0.5, 0.5, 0.1], [1.1, -0.1, 0.0]):
+        assert softmax.value(jnp.asarray(outside)) == jnp.inf
+
+
+def test_softmax_acts_on_the_last_axis() -> None:
+    softmax, v = Softmax(), jax.random.normal(jax.random.key(0), (2, 3, 4))
+    rows = v.reshape(6, 4)
+    prox = jax.jit(lambda v: softmax.prox(v, 0.2))
+    np.testing.assert_allclose(prox(v).reshape(6, 4), jnp.stack([prox(r) for r in rows]))
+    for method in (jax.jit(softmax.conjugate), jax.jit(softmax.phi_conjugate)):
+        np.testing.assert_allclose(method(v), sum(method(r) for r in rows))
+
+
+@pytest.mark.parametrize("potential", [Tanh(), Sigmoid(), Softmax()], ids=str)
+def test_derivatives(potential: AbstractPotential) -> None:
+    """Nothing in the library needs them, but the prox and the conjugate are differentiable."""
+    v, direction = jnp.asarray([0.0, 0.3, -0.7, 1.4]), jnp.asarray([1.0, -0.5, 0.3, 0.8])
+    tau, h = jnp.asarray(0.4), 1e-5
+    u = potential.activation(v)
+
+    @jax.jit
+    def both(d, e):
+        """The derivative along (d, e) in (v, τ), by JAX and by differences; the same backwards."""
+        forward = jax.jvp(potential.prox, (v, tau), (d, e))[1]
+        ahead, behind = (potential.prox(v + k * d, tau + k * e) for k in (h, -h))
+        pull_v, pull_tau = jax.vjp(potential.prox, v, tau)[1](direction)
+        paired = jnp.sum(pull_v * d) + pull_tau * e
+        return forward, (ahead - behind) / (2 * h), paired, jnp.sum(forward * direction)
+
+    for d, e in ((direction, jnp.asarray(0.0)), (0 * direction, jnp.asarray(1.0))):
+        forward, difference, backward, paired = both(d, e)
+        np.testing.assert_allclose(forward, difference, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(backward, paired, atol=1e-13)
+    # the gradient of the conjugate at a subgradient of Ψ at u is u
+    gradient = jax.jit(jax.grad(potential.conjugate))(v - u)
+    np.testing.assert_allclose(gradient, u, atol=1e-7)
+
+
+@pytest.mark.parametrize("potential", [Tanh(), Sigmoid(), Softmax()], ids=str)
+def test_slopes_are_stated(potential: AbstractPotential, monkeypatch) -> None:
+    """The equations are solved without differentiating anything."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a derivative was taken")
+
+    for name in ("grad", "value_and_grad", "jvp", "vjp", "linearize", "jacfwd", "jacrev"):
+        monkeypatch.setattr(jax, name, refuse)
+    v = jnp.asarray([0.2, -3.0])
+    assert bool(jnp.all(jnp.isfinite(potential.prox(v, 0.123))))
+    assert bool(jnp.isfinite(potential.conjugate(v)))
