@@ -79,9 +79,9 @@ def test_softmax_optimality(dtype: str) -> None:
         log_u = np.log(np.where(positive, u, 1))
         multiplier = w - (1 - t) * u - t * log_u
         top = np.take_along_axis(multiplier, np.argmax(v, -1)[:, None], -1)
-        # an error of 4 eps (1 + |log u|) in log u, seen through the slope of the equation
+        # an error of a few eps (1 + |log u|) in log u, seen through the slope of the equation
         size = ((1 - t) * u + t) * (1 + np.abs(log_u)) + 1
-        assert np.all(np.abs(multiplier - top)[positive] <= 8 * eps * size[positive])
+        assert np.all(np.abs(multiplier - top)[positive] <= 4 * eps * size[positive])
         # what vanished had to: its log u lies below the smallest number
         lost = (w - top - (1 - t) * u)[~positive] / t
         assert np.all(lost < np.log(2e3 * np.finfo(dtype).tiny))

@@ -37,8 +37,8 @@ class Softmax(AbstractPotential):
 
     def prox(self, v: Float[Array, "... n"], tau: Tau) -> Float[Array, "... n"]:
         t = jnp.asarray(tau, v.dtype)
-        # λ = max v + t - 1 + gap: at gap 0 the largest entry alone has mass 1. The mass is convex and
-        # decreasing in the gap, so Newton's method is monotone from there
+        # λ = max v + t - 1 + gap: at gap 0 the largest entry alone has mass 1. The mass is convex
+        # and decreasing in the gap, so Newton's method is monotone from there
         below = v - jax.lax.stop_gradient(jnp.max(v, -1, keepdims=True))
         start = jnp.zeros_like(below[..., :1])
         gap = increasing_root(_mass_equation, (below, t), start)
