@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 PYTEST_ARGS ?=
+JOBS ?= 2
 
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 PYTHON ?=
@@ -25,14 +26,14 @@ help: ## what there is
 demo: $(VENV)/.experiments ## train lifted and by back-propagation, write a report (OUT=runs/demo)
 	@$(BIN)/liftax reproduce demo --out $(OUT)
 
-test: $(VENV)/.test ## the tests, without the slow ones (PYTEST_ARGS="-k prox")
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.test ## the tests, without the slow ones (JOBS=2 PYTEST_ARGS="-k prox")
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-test-slow: $(VENV)/.test ## the slow tests
-	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+test-slow: $(VENV)/.test ## the slow tests, some of them timings: one at a time
+	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
 
 house: $(VENV)/.test ## the house rules only
-	@$(BIN)/python -m pytest tests/house $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q tests/house $(PYTEST_ARGS)
 
 check: lint types test docs ## everything: format, lint, types, house rules, tests, docs
 
