@@ -45,6 +45,11 @@ def towards(p: Array, points: Array) -> Array:
     return (p + steps * (points - p)).reshape(-1, p.shape[-1])
 
 
+def beyond(points: Array) -> Array:
+    """The points, and others outside the domain, where a finite value would break a law."""
+    return jnp.concatenate([points, 2 * points, -points])
+
+
 def minimality(values: Array, q: Array, p: Array) -> Array:
     """The argmin p of a 1-strongly convex J has J(q) >= J(p) + |q - p|²/2; J(p) is values[0]."""
     return jnp.max(values[0] + 0.5 * jax.vmap(square)(q - p) - values)
@@ -57,8 +62,8 @@ def laws_at(potential: AbstractPotential, v: Array, tau: Array, points: Array, d
     p = u[0]
     d = (v - p) / tau
     inner = (1 - SHRINK[v.dtype.name]) * d
-    q = jnp.concatenate([p[None], towards(p, points), u])
-    s = jnp.concatenate([inner[None], towards(inner, duals)])
+    q = jnp.concatenate([p[None], towards(p, beyond(points)), u])
+    s = jnp.concatenate([inner[None], towards(inner, beyond(duals))])
     psi, star = jax.vmap(potential.value)(q), jax.vmap(potential.conjugate)(s)
     primal = tau * psi + 0.5 * jax.vmap(square)(q - v)
     dual = star / tau + 0.5 * jax.vmap(square)(s - v / tau)
@@ -68,7 +73,7 @@ def laws_at(potential: AbstractPotential, v: Array, tau: Array, points: Array, d
     size = (1 + tau) * (1 + square(v))
     return {
         LAWS[0]: minimality(primal, q, p) / size,
-        LAWS[1]: minimality(dual, s, inner) * tau**2 / size,
+        LAWS[1]: minimality(dual, s, inner) * tau**2 / (size * (1 + tau)),
         LAWS[2]: jnp.abs(psi[0] + star[0] - jnp.sum(p * inner)) * tau / size,
         LAWS[4]: jnp.max(firm) / size,
         LAWS[5]: jnp.max(-rise) * tau / size,
@@ -101,9 +106,9 @@ def violations(name: str, dtype: str) -> dict[str, float]:
         at = jax.vmap(functools.partial(laws_at, potential), (0, None, None, None))
         found = jax.vmap(at, (None, 0, None, None))(v, taus, points, duals)
         found |= jax.vmap(functools.partial(laws_of_the_activation, potential))(v)
-        psi, star = jax.vmap(potential.value)(points), jax.vmap(potential.conjugate)(duals)
-        pairing, half = points @ duals.T, 0.5 * jax.vmap(square)(points)
-        excess = psi[:, None] + star - pairing
+        psi, far = jax.vmap(potential.value)(points), beyond(duals)
+        pairing, half = points @ far.T, 0.5 * jax.vmap(square)(points)
+        excess = psi[:, None] + jax.vmap(potential.conjugate)(far) - pairing
         found[LAWS[3]] = jnp.max(-excess / (1 + jnp.abs(pairing)))
         found[LAWS[10]] = jnp.abs(jax.vmap(potential.phi)(points) - psi - half) / (1 + psi + half)
         return jax.tree.map(jnp.max, found)
