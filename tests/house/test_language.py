@@ -20,15 +20,14 @@ OUTWARDS = re.compile(r"(?<![\w/.])((?:\.\./)+)(?=[\w.])")
 
 
 def committed() -> list[Path]:
-    """The text files that git knows of or would add; all files where there is no git."""
+    """The text files that git knows of or would add; the Python files where there is no git."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        return python_files(SOURCE, TESTS)
     binary = {".npz", ".png", ".ico", ".safetensors"}
-    return [
-        ROOT / name
-        for name in names
-        if (ROOT / name).is_file() and (ROOT / name).suffix not in binary
-    ]
+    files = (ROOT / name for name in listed.stdout.splitlines())
+    return [path for path in files if path.is_file() and path.suffix not in binary]
 
 
 def test_the_one_loop() -> None:
