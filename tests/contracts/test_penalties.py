@@ -17,6 +17,7 @@ from liftax.potentials import (
     SoftThreshold,
     Tanh,
 )
+from tests.blind import Blind
 
 POTENTIALS: dict[str, AbstractPotential] = {
     "identity": Identity(),
@@ -60,8 +61,12 @@ def test_bregman_facts(name: str, dtype) -> None:
         difference = jax.vmap(envelope)(u, z) - jax.vmap(envelope)(sigma, z)
         gradient = jax.vmap(jax.grad(lambda z, u: Bregman().value(potential, u, z)))(z, u)
         ours = jax.vmap(lambda u, z: Bregman().residual(potential, u, z))(u, z)
-        half = jax.vmap(jax.vmap(lambda u, z: Bregman().value(potential, u, z), (0, None)))(middle, z)
-        ends = jax.vmap(jax.vmap(lambda u, z: Bregman().value(potential, u, z), (0, None)), (None, 0))
+        half = jax.vmap(jax.vmap(lambda u, z: Bregman().value(potential, u, z), (0, None)))(
+            middle, z
+        )
+        ends = jax.vmap(
+            jax.vmap(lambda u, z: Bregman().value(potential, u, z), (0, None)), (None, 0)
+        )
         return cost(u, z), cost(sigma, z), sigma, difference, gradient, ours, half, ends(u, z)
 
     value, at_sigma, sigma, difference, gradient, ours, half, ends = facts(u, z)
@@ -137,33 +142,6 @@ def test_prox_phi_is_the_scaled_prox() -> None:
 
 def test_no_derivative_of_the_activation_is_asked_for() -> None:
     """An activation whose derivative raises: all that the Bregman penalty does still works."""
-
-    @jax.custom_jvp
-    def relu(z):
-        return jnp.maximum(z, 0)
-
-    @relu.defjvp
-    def _(primals, tangents):
-        raise AssertionError("the activation was differentiated")
-
-    class Blind(AbstractPotential):
-        separable = True
-
-        def value(self, u):
-            return ReLU().value(u)
-
-        def prox(self, v, tau):
-            return relu(v)
-
-        def conjugate(self, s):
-            return ReLU().conjugate(s)
-
-        def activation(self, z):
-            return relu(z)
-
-        def phi_conjugate(self, z):
-            return 0.5 * jnp.sum(relu(z) ** 2)
-
     u, z = pairs(ReLU(), jnp.float64)
     Bregman().residual(Blind(), u[0], z[0])
     Bregman().prox(Blind(), z[0], 0.3)

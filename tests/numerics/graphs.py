@@ -6,9 +6,10 @@ import jax.numpy as jnp
 from liftax.affine import Convolution, Dense, Identity, Sum
 from liftax.networks import Network, Node, States, chain, mlp
 from liftax.objectives import LiftedEnergy
+from liftax.potentials import AbstractPotential
 
 
-def perceptrons(activation: str = "relu") -> Network:
+def perceptrons(activation: AbstractPotential | str = "relu") -> Network:
     """Three dense layers."""
     return mlp([6, 8, 7, 4], activation)
 

@@ -1,8 +1,8 @@
 """Orders, curvatures and descent of the block updates."""
 
 import jax
-import jax.numpy as jnp
 import jax.flatten_util
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,7 +26,13 @@ from .graphs import NETWORKS, example, moved, perceptrons, skips
 ORDERS: dict[str, AbstractOrder] = {"gs": GaussSeidel(), "jacobi": Jacobi(), "rb": RedBlack()}
 
 
-CASES = [("mlp", "gs"), ("convolutional", "gs"), ("skips", "gs"), ("skips", "jacobi"), ("skips", "rb")]
+CASES = [
+    ("mlp", "gs"),
+    ("convolutional", "gs"),
+    ("skips", "gs"),
+    ("skips", "jacobi"),
+    ("skips", "rb"),
+]
 
 
 @pytest.mark.parametrize(("net", "order"), CASES)

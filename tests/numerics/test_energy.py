@@ -53,8 +53,7 @@ def test_gradients_are_those_of_the_definition(net: str, penalty: str) -> None:
         def children_only(hidden):
             all_states = {**states, **hidden}
             return x.shape[0] * sum(
-                energy.weight(c)
-                * smooth_term(energy, params, all_states, states, c)
+                energy.weight(c) * smooth_term(energy, params, all_states, states, c)
                 for c in {c.name for j in hidden for c, _ in network.children(j)}
             )
 
@@ -81,7 +80,9 @@ def test_state_step_minimises_its_majorant(penalty: str, activity: bool) -> None
     grid = jnp.linspace(-6, 6, 480_001)
 
     def majorant(v: Array, u: Array, z: Array, g: Array) -> Array:
-        cost = 1.7 * energy.penalty.value(potential, v, z) + (0.25 * jnp.abs(v) if activity else 0.0)
+        cost = 1.7 * energy.penalty.value(potential, v, z) + (
+            0.25 * jnp.abs(v) if activity else 0.0
+        )
         return tau * (cost + g * v) + 0.5 * (v - u) ** 2
 
     def search(u: Array, z: Array, g: Array) -> Array:

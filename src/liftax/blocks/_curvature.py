@@ -36,7 +36,9 @@ def parameter_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
         node.name: node.affine.thin().init(key, *(shapes[p] for p in node.parents), dtype=dtype)
         for node in network.nodes
     }
-    return _tree.normal(key, {name: probe for name, probe in probes.items() if jax.tree.leaves(probe)})
+    return _tree.normal(
+        key, {name: probe for name, probe in probes.items() if jax.tree.leaves(probe)}
+    )
 
 
 def state_curvature(

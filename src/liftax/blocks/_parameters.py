@@ -14,10 +14,14 @@ from liftax.objectives import LiftedEnergy
 
 
 def parameter_gradient(
-    energy: LiftedEnergy, params: Params, states: States, signals: dict[str, Array]
+    energy: LiftedEnergy,
+    params: Params,
+    states: States,
+    signals: dict[str, Array],
+    factor: float = 1.0,
 ) -> Params:
-    r"""$G_j = \frac1s\sum_i(\partial f_j/\partial\theta_j)^\top r_j^i$ for the signals $r_j$ of all nodes."""
-    scale = 1 / states[INPUT].shape[0]
+    r"""$G_j = \frac{\mathrm{factor}}s\sum_i(\partial f_j/\partial\theta_j)^\top r_j^i$ for signals $r_j$."""
+    scale = factor / states[INPUT].shape[0]
     gradients = {}
     for node in energy.network.nodes:
         inputs = tuple(states[p] for p in node.parents)
@@ -49,7 +53,9 @@ def sweep_parameters(
     new = dict(params)
     for name, gamma in gammas.items():
         # With no anchor the pull is zero and the parameters are their own anchor.
-        reference, pull = (params[name], 0.0) if anchor is None else (anchor[0][name], gamma / anchor[1])
+        reference, pull = (
+            (params[name], 0.0) if anchor is None else (anchor[0][name], gamma / anchor[1])
+        )
 
         def update(t: Array, g: Array, a: Array, gamma=gamma, pull=pull) -> Array:
             return jnp.asarray((t - gamma * g + pull * a) / (1 + pull), t.dtype)

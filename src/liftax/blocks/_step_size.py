@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import equinox as eqx
+
 from liftax.blocks._curvature import Constants, Probes
 
 Measure = Callable[[Probes, int], tuple[Constants, Probes]]

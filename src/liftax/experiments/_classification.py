@@ -91,7 +91,9 @@ def _write(record: Record, histories: dict, final: dict, shape: tuple[int, ...])
     ]
     report.heading("The result")
     columns = ("method", "step", "test accuracy", "test loss", "seconds per epoch")
-    report.table(columns, rows, f"{config['data']}, {config['epochs']} epochs, seeds {record.seeds}")
+    report.table(
+        columns, rows, f"{config['data']}, {config['epochs']} epochs, seeds {record.seeds}"
+    )
     baseline = [label for label in histories if label.startswith("back")]
     for name, title in (("validation_accuracy", "test accuracy"), ("loss", "training loss")):
         series = {
@@ -100,11 +102,15 @@ def _write(record: Record, histories: dict, final: dict, shape: tuple[int, ...])
         }
         log = "y" if name == "loss" else ""
         plot = curves(series, "epoch", title, log=log, baseline=baseline)
-        report.figure(plot, f"{title} against epochs; bands span the seeds, back-propagation is dashed")
+        report.figure(
+            plot, f"{title} against epochs; bands span the seeds, back-propagation is dashed"
+        )
     report.heading("What the first layer learnt")
     assert record.model is not None
     weights = record.model.params["layer1"]["weight"]
-    caption = f"Strongest units of the first layer, {LIFTED_ADAM}: weights as pictures, red positive"
+    caption = (
+        f"Strongest units of the first layer, {LIFTED_ADAM}: weights as pictures, red positive"
+    )
     report.figure(filters(weights, (shape[0], shape[1])), caption)
     report.heading("How to read it")
     report.text(

@@ -134,9 +134,7 @@ def _autoencoder(record: Record, data: Split) -> None:
     report.figure(plot, "Test error against epochs")
     seen = {"input": test[:10]}
     seen |= {label: np.asarray(runs[0].predict(test[:10])) for label, runs in results.items()}
-    report.figure(
-        pictures(seen, (shape[0], shape[1])), "Test pictures and their reconstructions"
-    )
+    report.figure(pictures(seen, (shape[0], shape[1])), "Test pictures and their reconstructions")
     record.headline.append(
         f"sparse autoencoder: test error {spread(error[IMPLICIT], 4)} by implicit SGD, "
         f"{spread(error[EXPLICIT], 4)} by subgradients"

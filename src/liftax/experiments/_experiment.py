@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from liftax._files import plain, write_json, write_text, writable_folder
+from liftax._files import plain, writable_folder, write_json, write_text
 from liftax.experiments._report import Report
 from liftax.training import Result, save_model
 

@@ -71,7 +71,9 @@ def _study(record: Record, samples: int, noise: float, epochs: int) -> dict[str,
         name = f"{task}: {label}"
         settings = {"epochs": max(1, epochs // 2), "batch_size": config["batch"]}
         pair = (data["train"], data["tuning"])
-        steps[label] = tune(record, _energy(config, width, main), family, grid, pair, name, **settings)
+        steps[label] = tune(
+            record, _energy(config, width, main), family, grid, pair, name, **settings
+        )
         runs[label] = {
             alpha: [
                 record.add(
@@ -176,7 +178,9 @@ def _write(record: Record, study: dict[str, Any], figures: dict[str, Any]) -> No
     report.figure(plot, f"Test error against epochs at α = {main:g}, {study['task']}")
     if len(record.config["alphas"]) > 1:
         plot = curves(_frontier(figures), "code in use", "test error", baseline=[SUBGRADIENT, ADAM])
-        caption = "Test error against the fraction of the code in use, one point per α: lower left wins"
+        caption = (
+            "Test error against the fraction of the code in use, one point per α: lower left wins"
+        )
         report.figure(plot, f"{caption}, {study['task']}")
     inputs, targets = (array[:10] for array in study["data"]["test"])
     noisy = bool(np.any(inputs != targets))
@@ -207,12 +211,12 @@ SPARSE_AUTOENCODER = Experiment(
         "layers": 5,
         "width": 784,
         "threshold": 0.1,
-        "alphas": [0.05, 0.01, 0.2],
+        "alphas": [0.05, 0.2],
         "batch": 50,
         "inner": 5,
         "validation": 1000,
         # images, standard deviation of the noise, epochs
-        "tasks": [[1000, 0.0, 20], [1000, 0.3, 20], [10_000, 0.0, 4]],
+        "tasks": [[1000, 0.0, 15], [1000, 0.3, 15], [10_000, 0.0, 3]],
         "seeds": [0, 1, 2],
     },
     quick={

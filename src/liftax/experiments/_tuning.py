@@ -46,9 +46,7 @@ def tune(
     """
     scores = []
     for step in grid:
-        result = fit(
-            energy, data[0], family(step), validation=data[1], progress=False, **settings
-        )
+        result = fit(energy, data[0], family(step), validation=data[1], progress=False, **settings)
         record.add(result, method=label, phase="tuning", step_size=step, seed=0)
         last = result.history.last
         score = last.get("validation_accuracy", -last.get("validation_mse", np.inf))

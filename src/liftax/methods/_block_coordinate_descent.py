@@ -1,6 +1,6 @@
 """Deterministic block-coordinate descent with all activations kept."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from jaxtyping import Array, PRNGKeyArray
 

@@ -78,6 +78,13 @@ class LiftedEnergy(eqx.Module):
         """$w_j$."""
         return self.weights.get(name, 1.0)
 
+    def nudged(self, factor: float) -> "LiftedEnergy":
+        """The same energy with the loss and the activity terms multiplied by `factor`."""
+        output = self.network.output
+        weights = {**self.weights, output: factor * self.weight(output)}
+        activity = {n: SoftThreshold(factor * s.threshold) for n, s in self.activity.items()}
+        return LiftedEnergy(self.network, self.penalty, self.loss, weights, activity)
+
     def clamp(self, x: Array, y: Array, params: Params) -> tuple[States, dict[str, Array], Array]:
         r"""Feasible states: a forward pass with the output replaced by the target.
 

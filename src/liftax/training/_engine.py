@@ -67,7 +67,9 @@ def advance(problem: Problem, carry: Carry, span: tuple[Array, Array, Array, int
         rows = jax.lax.dynamic_slice(order, (t * size,), (size,))
         labels = y if method.full_batch else y[rows]
         inputs = x if method.full_batch else x[rows]
-        out = method.step(energy, carry.params, carry.state, inputs, target(energy, labels, x.dtype))
+        out = method.step(
+            energy, carry.params, carry.state, inputs, target(energy, labels, x.dtype)
+        )
         totals = Totals(
             carry.totals.loss + out.loss.astype(x.dtype),
             carry.totals.metric + metric(labels, out.output).astype(x.dtype),

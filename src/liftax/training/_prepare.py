@@ -45,7 +45,9 @@ def prepare(energy: LiftedEnergy, data: Data, dtype: Any, argument: str) -> tupl
     inputs = jnp.asarray(_shaped(x, network.input_shape, f"{argument}: inputs"), dtype)
     if labels:
         return inputs, jnp.asarray(y, jnp.int32)
-    targets = inputs if y is x else jnp.asarray(_shaped(y, out_shape, f"{argument}: targets"), dtype)
+    targets = (
+        inputs if y is x else jnp.asarray(_shaped(y, out_shape, f"{argument}: targets"), dtype)
+    )
     targets = targets.reshape(len(x), *out_shape)
     values = jax.jit(jax.vmap(network.node(network.output).potential.value))(targets)
     outside = np.flatnonzero(~np.isfinite(np.asarray(values)))
