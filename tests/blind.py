@@ -1,5 +1,7 @@
 """A ReLU whose derivative raises."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 
@@ -19,7 +21,7 @@ def _relu_jvp(primals, tangents):
 class Blind(AbstractPotential):
     """The potential of ReLU, with an activation that must not be differentiated."""
 
-    separable = True
+    separable: ClassVar[bool] = True
 
     def value(self, u):
         return ReLU().value(u)

@@ -71,7 +71,7 @@ def test_bregman_facts(name: str, dtype) -> None:
 
     value, at_sigma, sigma, difference, gradient, ours, half, ends = facts(u, z)
     assert value.dtype == dtype
-    scale = 1 + jnp.abs(z).max()
+    scale = 1 + float(jnp.abs(z).max())
     square = 0.5 * jnp.sum((u - sigma) ** 2, -1)
     assert jnp.all(value >= square - scale * tolerance)
     assert jnp.all(jnp.abs(at_sigma) <= scale * tolerance)

@@ -47,7 +47,8 @@ def test_plain_descent_never_increases_the_energy(net: str, order: str) -> None:
         state = method.init(energy, params, x, y, jax.random.key(0))
 
         def sweep(carry, _):
-            out = method.step(energy, *carry, x, y)
+            params, state = carry
+            out = method.step(energy, params, state, x, y)
             states, _ = method.states(energy, out.params, out.state, x, y)
             return (out.params, out.state), energy.value(out.params, states)
 

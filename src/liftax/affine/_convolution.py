@@ -119,8 +119,8 @@ class Convolution(AbstractAffine):
 
     def apply(self, params: Params, *inputs: Float[Array, "samples h w channels"]) -> Array:
         (u,) = inputs
-        pads = tuple(self._extent(u.shape[axis + 1], axis)[1:] for axis in (0, 1))
-        convolve = _stated if jax.default_backend() == "cpu" else _convolve
+        pads = (self._extent(u.shape[1], 0)[1:], self._extent(u.shape[2], 1)[1:])
+        convolve: Any = _stated if jax.default_backend() == "cpu" else _convolve
         z = convolve(u, params["weight"], self.stride, pads)
         return z + params["bias"] if self.use_bias else z
 

@@ -1,6 +1,6 @@
 """The same tuning effort for every method: a grid of steps, judged on data held out from training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,6 @@ def tune(
     return float(grid[int(np.argmax(scores))])
 
 
-def column(rows: list[Mapping[str, Any]], name: str) -> list[float]:
+def column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     """One column of history rows, with NaN where a row lacks it."""
     return [float(row.get(name, np.nan)) for row in rows]

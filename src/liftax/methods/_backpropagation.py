@@ -1,24 +1,28 @@
 """Back-propagation: the baseline."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
-import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from liftax.methods._method import AbstractMethod, Step
+from liftax.methods._optimise import descend
 from liftax.networks import Params, States
 from liftax.objectives import LiftedEnergy
+
+if TYPE_CHECKING:
+    import optax
 
 
 class BackPropagation(AbstractMethod):
     r"""(Sub)gradient of the loss at the forward pass, given to an optax optimiser.
 
     Minimises $\frac1s\sum_i \ell(y^i, z_J^i) + \sum_j s_j(u_j^i)$, the lifted energy restricted to
-    feasible activations (Bregman penalties vanish there), by `jax.grad` with its subgradients at kinks.
+    feasible activations (Bregman penalties vanish there), by `jax.grad` with its subgradients at
+    kinks.
     """
 
-    optimiser: optax.GradientTransformation
+    optimiser: "optax.GradientTransformation"
     full_batch: ClassVar[bool] = False
 
     def init(
@@ -34,8 +38,8 @@ class BackPropagation(AbstractMethod):
             return total, (loss, output)
 
         gradient, (loss, output) = jax.grad(objective, has_aux=True)(params)
-        updates, state = self.optimiser.update(gradient, state, params)
-        return Step(optax.apply_updates(params, updates), state, loss, output)
+        params, state = descend(self.optimiser, gradient, state, params)
+        return Step(params, state, loss, output)
 
     def states(
         self, energy: LiftedEnergy, params: Params, state: Any, x: Array, y: Array

@@ -1,33 +1,37 @@
 """One backward sweep over the activations, then any optimiser on the parameters."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from liftax.blocks import parameter_gradient, pulled_back, state_step
 from liftax.methods._method import AbstractMethod, Step
+from liftax.methods._optimise import descend
 from liftax.networks import Params, States
 from liftax.objectives import LiftedEnergy
+
+if TYPE_CHECKING:
+    import optax
 
 
 class OneSweep(AbstractMethod):
     r"""Lifted training at the cost of back-propagation.
 
-    A forward pass gives feasible $U$; one backward Gauss-Seidel sweep moves every $u_j$ by a proximal
-    gradient step $\tau$; the gradient in $\Theta$ goes to an optax optimiser. With the Bregman penalty
-    no activation is differentiated.
+    A forward pass gives feasible $U$; one backward Gauss-Seidel sweep moves every $u_j$ by a
+    proximal gradient step $\tau$; the gradient in $\Theta$ goes to an optax optimiser. With the
+    Bregman penalty no activation is differentiated.
 
-    The sweep minimises the energy with the loss (and activity terms) weighted by `nudge` = β, and the
-    gradient is divided by β again. Where back-propagation multiplies a signal by the slope $\sigma'$, a
-    small β multiplies it by $\sigma'\frac{1+\tau}{\sigma'+\tau}$: the same for slopes 0 and 1, milder on
-    saturated units, back-propagation's as $\tau\to\infty$. A unit in a flat part or at a kink passes on
-    a finite target if β times its signal reaches across, and β = 1 is the plain lifted step. On ReLU
-    classifiers waking many units so cost accuracy when measured, hence the default β = 0.1.
+    The sweep minimises the energy with the loss (and activity terms) weighted by `nudge` = β, and
+    the gradient is divided by β again. Where back-propagation multiplies a signal by the slope
+    $\sigma'$, a small β multiplies it by $\sigma'\frac{1+\tau}{\sigma'+\tau}$: the same for slopes
+    0 and 1, milder on saturated units, back-propagation's as $\tau\to\infty$. A unit in a flat part
+    or at a kink passes on a finite target if β times its signal reaches across, and β = 1 is the
+    plain lifted step. On ReLU classifiers waking many units so cost accuracy when measured, hence
+    the default β = 0.1.
 
-    The residual of a moved unit is $\frac{w\tau}{1+w\tau}$ of the signal that moved it. With `undamped`
-    (the default) that factor is taken out at every node; without it the signal shrinks geometrically
-    with depth.
+    The residual of a moved unit is $\frac{w\tau}{1+w\tau}$ of the signal that moved it. With
+    `undamped` (the default) that factor is taken out at every node; without it the signal shrinks
+    geometrically with depth.
 
     A general optimiser gives no promise of descent; stable steps are those of `ImplicitSGD` and
     `BlockCoordinateDescent`.
@@ -41,7 +45,7 @@ class OneSweep(AbstractMethod):
     Source: arXiv 2510.09796, section 4 (the sweep); Zach & Estellers (2019) for the weight β.
     """
 
-    optimiser: optax.GradientTransformation
+    optimiser: "optax.GradientTransformation"
     step_size: float = 0.1
     nudge: float = 0.1
     undamped: bool = True
@@ -61,10 +65,10 @@ class OneSweep(AbstractMethod):
     def step(self, energy: LiftedEnergy, params: Params, state: Any, x: Array, y: Array) -> Step:
         states, z, output = energy.clamp(x, y, params)
         signals, _ = self._sweep(energy, params, states, z)
-        gradient = parameter_gradient(energy, params, states, signals, 1 / self.nudge)
-        updates, state = self.optimiser.update(gradient, state, params)
         loss = energy.loss_value(z[energy.network.output], y)
-        return Step(optax.apply_updates(params, updates), state, loss, output)
+        gradient = parameter_gradient(energy, params, states, signals, 1 / self.nudge)
+        params, state = descend(self.optimiser, gradient, state, params)
+        return Step(params, state, loss, output)
 
     def states(
         self, energy: LiftedEnergy, params: Params, state: Any, x: Array, y: Array

@@ -1,5 +1,6 @@
 """A network: a directed acyclic graph of proximal nodes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine import AbstractAffine
 from liftax.networks._node import Node
+from liftax.potentials import AbstractPotential
 
 Params = dict[str, Any]
 States = dict[str, Array]
@@ -112,7 +114,9 @@ class Network(eqx.Module):
         return self.forward(params, x)[0][self.output]
 
 
-def chain(input_shape: tuple[int, ...], layers: list[tuple[AbstractAffine, Any]]) -> Network:
+def chain(
+    input_shape: tuple[int, ...], layers: Sequence[tuple[AbstractAffine, AbstractPotential | str]]
+) -> Network:
     """A network without branches: pairs of an affine map and a potential (or its name).
 
     Nodes are named ``layer1``, ``layer2``, ...

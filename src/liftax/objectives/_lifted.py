@@ -148,8 +148,10 @@ class LiftedEnergy(eqx.Module):
 
 def _check_fixes_zero(network: Network, name: str) -> None:
     potential = network.node(name).potential
-    zero = jnp.zeros(network.shapes[name])
-    if not potential.separable or bool(jnp.any(potential.activation(zero) != 0)):
+    # Energies are also built while a program is traced; the check itself needs numbers.
+    with jax.ensure_compile_time_eval():
+        moved = bool(jnp.any(potential.activation(jnp.zeros(network.shapes[name])) != 0))
+    if moved or not potential.separable:
         raise ValueError(
             f"activity[{name!r}] sits on the activation {type(potential).__name__}, which does not map "
             "0 to 0 entry by entry; put the sparse term on a node with ReLU, soft-threshold, identity "

@@ -1,8 +1,8 @@
 """Training: `fit`, its result, checkpoints, model files."""
 
-from liftax.training._fit import Checkpoints as Checkpoints
-from liftax.training._fit import Result as Result
 from liftax.training._fit import fit as fit
 from liftax.training._history import History as History
 from liftax.training._model_file import load_model as load_model
 from liftax.training._model_file import save_model as save_model
+from liftax.training._result import Result as Result
+from liftax.training._run import Checkpoints as Checkpoints

@@ -50,7 +50,7 @@ def target(energy: LiftedEnergy, y: Array, dtype: Any) -> Array:
 def metric(y: Array, output: Array) -> Float[Array, ""]:
     """Accuracy for labels, mean squared error per entry for other targets."""
     if jnp.issubdtype(y.dtype, jnp.integer):
-        return jnp.mean((jnp.argmax(output, axis=-1) == y).astype(output.dtype))
+        return jnp.mean((jnp.argmax(output, axis=-1).astype(y.dtype) == y).astype(output.dtype))
     return jnp.mean((output - y) ** 2)
 
 

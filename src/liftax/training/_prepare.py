@@ -23,12 +23,12 @@ def parts(data: Data | Split, validation: Data | None) -> tuple[Data, Data | Non
 def prepare(energy: LiftedEnergy, data: Data, dtype: Any, argument: str) -> tuple[Array, Array]:
     """Inputs and targets as device arrays in the shapes of the network.
 
-    Inputs whose examples have the network's number of entries are reshaped. Integer targets are class
-    labels and stay as they are; without targets the inputs are their own.
+    Inputs whose examples have the network's number of entries are reshaped. Integer targets are
+    class labels and stay as they are; without targets the inputs are their own.
 
     Raises:
-        ValueError: naming the argument, for wrong shapes, NaN, labels out of range, or targets outside
-            the domain of the output's potential.
+        ValueError: naming the argument, for wrong shapes, NaN, labels out of range, or targets
+            outside the domain of the output's potential.
     """
     x, y = (data.x, data.y) if isinstance(data, Dataset) else data
     x = np.asarray(x)

@@ -1,0 +1,44 @@
+"""What a training run returns."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from liftax._solution import Reason
+from liftax.networks import Params
+from liftax.objectives import LiftedEnergy
+from liftax.training._history import History
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A trained network.
+
+    Attributes:
+        energy: what was minimised, with the network in it.
+        params: the parameters.
+        history: one row per epoch.
+        reason: why the run stopped; ``str(reason)`` is a sentence.
+        steps: parameter updates made.
+        seconds: time spent in training steps, without compilation and evaluation.
+        compile_seconds: time to compile them.
+    """
+
+    energy: LiftedEnergy
+    params: Params
+    history: History
+    reason: Reason
+    steps: int
+    seconds: float
+    compile_seconds: float
+
+    def predict(self, x: Any) -> Array:
+        """The network's output for a batch, in the dtype of the parameters."""
+        network = self.energy.network
+        dtype = jax.tree.leaves(self.params)[0].dtype
+        inputs = jnp.asarray(x, dtype).reshape(-1, *network.input_shape)
+        return eqx.filter_jit(network)(self.params, inputs)

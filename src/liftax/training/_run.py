@@ -1,0 +1,177 @@
+"""The host side of training: epochs, checkpoints, history."""
+
+import contextlib
+import dataclasses
+import re
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from liftax._files import writable_folder
+from liftax._solution import Reason
+from liftax.training._checkpoint import latest_checkpoint, save_checkpoint
+from liftax.training._engine import Carry, Problem, Totals, advance, evaluate, inspect, shuffle
+from liftax.training._history import History
+from liftax.training._progress import Bar, Progress, Silent, on_terminal
+from liftax.training._result import Result
+
+Callback = Callable[[dict[str, Any]], bool | None]
+
+_INSPECTED = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """Where and how often a run is saved.
+
+    Attributes:
+        folder: created if missing.
+        every: steps between saves; None saves after every epoch.
+        resume: continue from the newest valid checkpoint in the folder, if there is one. The
+            resumed run ends bit-identical to one that was never interrupted.
+    """
+
+    folder: str | Path
+    every: int | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"every must be at least 1 step, got {self.every}")
+
+
+class Run:
+    """One call of `fit`: starts the compiled pieces, writes down what they did."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        carry: Carry,
+        check: tuple[Array, Array] | None,
+        seed: int,
+        size: int,
+        epochs: int,
+        checkpoints: Checkpoints | None,
+    ):
+        self.problem, self.carry, self.check = problem, carry, check
+        self.seed, self.size, self.epochs, self.checkpoints = seed, size, epochs, checkpoints
+        self.samples = len(problem.x)
+        self.per_epoch = 1 if problem.method.full_batch else self.samples // size
+        self.step, self.seconds, self.history = 0, 0.0, History()
+        self.fingerprint = "" if checkpoints is None else _fingerprint(problem, seed, size)
+        if checkpoints is not None:
+            writable_folder(checkpoints.folder, "checkpoints.folder")
+        if checkpoints is not None and checkpoints.resume:
+            self.restore(checkpoints)
+
+    def go(self, progress: bool | None, callback: Callback | None) -> Result:
+        begin = time.perf_counter()
+        self.move(jnp.arange(self.samples), 0, 0)
+        compile_seconds = time.perf_counter() - begin
+        if not self.history:
+            self.history.rows.append({"epoch": 0, "step": 0, "seconds": 0.0, **self.observed()})
+        shown = on_terminal() if progress is None else progress
+        label, batch = type(self.problem.method).__name__, self.size
+        total = self.epochs * self.per_epoch
+        with Bar(label, total, batch) if shown else contextlib.nullcontext(Silent()) as bar:
+            reason = self.loop(bar, callback, shown)
+        return Result(
+            self.problem.energy,
+            self.carry.params,
+            self.history,
+            reason,
+            self.step,
+            self.seconds,
+            compile_seconds,
+        )
+
+    def loop(self, bar: Progress, callback: Any, shown: bool) -> Reason:
+        pieces = 20 if shown else 1
+        while self.step < self.epochs * self.per_epoch:
+            epoch, first = divmod(self.step, self.per_epoch)
+            order = shuffle(jnp.uint32(self.seed), jnp.uint32(epoch), self.samples)
+            while first < self.per_epoch:
+                last = min(first + max(self.per_epoch // pieces, 1), self.per_epoch)
+                every = self.checkpoints.every if self.checkpoints else None
+                if every:
+                    last = min(last, first + every - self.step % every)
+                self.move(order, first, last)
+                first = last
+                figures = self.means(last)
+                bar.update(self.step, figures)
+                if not np.isfinite(figures["loss"]):
+                    self.close_epoch(epoch + 1, figures)
+                    return Reason.NOT_FINITE
+                if every and self.step % every == 0 and first < self.per_epoch:
+                    self.save()
+            self.close_epoch(epoch + 1, self.means(self.per_epoch))
+            self.save()
+            if callback is not None and callback(self.history.last):
+                return Reason.STOPPED
+        return Reason.COMPLETED
+
+    def move(self, order: Array, first: int, last: int) -> None:
+        """Steps ``first`` to ``last`` of the epoch; with none of them, compile only."""
+        begin = time.perf_counter()
+        span = (order, jnp.asarray(first, jnp.int32), jnp.asarray(last, jnp.int32), self.size)
+        self.carry = jax.block_until_ready(advance(self.problem, self.carry, span))
+        self.step += last - first
+        if last > first:
+            self.seconds += time.perf_counter() - begin
+
+    def means(self, steps: int) -> dict[str, float]:
+        name = "accuracy" if self.labels else "mse"
+        totals = self.carry.totals
+        return {"loss": float(totals.loss) / steps, name: float(totals.metric) / steps}
+
+    @property
+    def labels(self) -> bool:
+        return bool(jnp.issubdtype(self.problem.y.dtype, jnp.integer))
+
+    def close_epoch(self, epoch: int, figures: dict[str, float]) -> None:
+        row = {"epoch": epoch, "step": self.step, "seconds": self.seconds, **figures}
+        self.history.rows.append({**row, **self.observed()})
+        zero = jnp.zeros_like(self.carry.totals.loss)
+        self.carry = self.carry._replace(totals=Totals(zero, jnp.copy(zero)))
+
+    def observed(self) -> dict[str, float]:
+        """Energy and gaps at the method's activations, and the validation figures."""
+        value, gaps = inspect(self.problem, self.carry.params, self.carry.state, _INSPECTED)
+        row = {"energy": float(value), **{f"gap/{n}": float(g) for n, g in gaps.items()}}
+        if self.check is not None:
+            loss, metric = evaluate(self.problem.energy, self.carry.params, *self.check)
+            name = "accuracy" if self.labels else "mse"
+            row |= {"validation_loss": float(loss), f"validation_{name}": float(metric)}
+        return row
+
+    def save(self) -> None:
+        if self.checkpoints is None:
+            return
+        arrays, _ = eqx.partition(self.carry, eqx.is_array)
+        meta = {"rows": self.history.rows, "seconds": self.seconds}
+        save_checkpoint(self.checkpoints.folder, self.step, arrays, meta, self.fingerprint)
+
+    def restore(self, checkpoints: Checkpoints) -> None:
+        arrays, rest = eqx.partition(self.carry, eqx.is_array)
+        found = latest_checkpoint(checkpoints.folder, arrays, self.fingerprint)
+        if found is None:
+            return
+        self.carry = eqx.combine(jax.tree.map(jnp.asarray, found.tree), rest)
+        self.step, self.seconds = found.step, found.meta["seconds"]
+        self.history = History(found.meta["rows"])
+
+
+def _fingerprint(problem: Problem, seed: int, size: int) -> str:
+    """What must agree for a checkpoint to continue this run; optimiser constants are not seen."""
+    named = re.sub(r" at 0x[0-9a-f]+", "", repr((problem.energy, problem.method)))
+    data = [zlib.crc32(np.asarray(a).tobytes()) for a in (problem.x, problem.y)]
+    code = zlib.crc32(named.encode())
+    return f"program {code:08x}, data {data[0]:08x}/{data[1]:08x}, seed {seed}, batch {size}"

@@ -1,0 +1,164 @@
+"""`fit`: what it returns, that it repeats, and what it says of bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import liftax
+from liftax import Checkpoints, Reason, fit
+from liftax.data import Dataset, Split
+from liftax.potentials import SoftThreshold
+from liftax.training._engine import Carry, Problem, advance, start
+
+
+@pytest.fixture(scope="module")
+def digits() -> Split:
+    split = liftax.data.load("digits")
+    return Split(
+        Dataset(split.train.x[:600], split.train.y[:600]),
+        Dataset(split.test.x[:101], split.test.y[:101]),
+    )
+
+
+NETWORK = liftax.mlp([64, 16, 10])
+
+
+def sweep(rate: float = 1e-2) -> liftax.OneSweep:
+    return liftax.OneSweep(optax.adam(rate))
+
+
+METHODS = {
+    "one sweep": sweep(),
+    "back-propagation": liftax.BackPropagation(optax.adam(1e-2)),
+    "implicit": liftax.ImplicitSGD(1.0, inner=3),
+    "bcd": liftax.BlockCoordinateDescent(),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_and_repeats_to_the_bit(name: str, digits: Split) -> None:
+    epochs = 60 if name == "bcd" else 5
+    runs = [
+        fit(NETWORK, digits, METHODS[name], epochs=epochs, batch_size=32, seed=3, progress=False)
+        for _ in range(2)
+    ]
+    first, last = runs[0].history.rows[0], runs[0].history.last
+    assert last["validation_accuracy"] > (0.4 if name == "bcd" else 0.8)
+    assert last["validation_loss"] < first["validation_loss"]
+    assert runs[0].reason is Reason.COMPLETED
+    assert str(runs[0].reason) == "all epochs were run"
+    assert runs[0].steps == (epochs if name == "bcd" else epochs * (600 // 32))
+    for a, b in zip(jax.tree.leaves(runs[0].params), jax.tree.leaves(runs[1].params), strict=True):
+        np.testing.assert_array_equal(a, b)
+    gap = last["gap/layer1"]
+    assert gap == 0 if name == "back-propagation" else gap > 0
+    # The history's figures against an evaluation from outside.
+    scores = np.asarray(runs[0].predict(digits.test.x))
+    accuracy = np.mean(scores.argmax(1) == digits.test.y)
+    assert last["validation_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    picked = scores[np.arange(101), digits.test.y]
+    assert last["validation_loss"] == pytest.approx(-np.log(picked).mean(), rel=1e-4)
+
+
+def test_an_epoch_is_one_program_without_transfers(digits: Split) -> None:
+    """One compilation serves every span of steps, and nothing moves to or from the host in it."""
+    x, y = jnp.asarray(digits.train.x.reshape(-1, 64)), jnp.asarray(digits.train.y)
+    problem = Problem(liftax.LiftedEnergy(NETWORK), sweep(), x, y)
+    params = NETWORK.init(jax.random.key(0))
+    carry: Carry = start(problem, params, 50, jax.random.key(1))
+    spans = [
+        (jnp.arange(600), jnp.asarray(a, jnp.int32), jnp.asarray(b, jnp.int32), 50)
+        for a, b in ((0, 0), (0, 5), (5, 12))
+    ]
+    carry = advance(problem, carry, spans[0])
+    with jax.transfer_guard("disallow"), jax.log_compiles():
+        import logging
+
+        records = []
+        handler = logging.Handler()
+        handler.emit = records.append
+        logging.getLogger("jax").addHandler(handler)
+        for span in spans[1:]:
+            carry = advance(problem, carry, span)
+        logging.getLogger("jax").removeHandler(handler)
+    assert not [r for r in records if "Compiling" in r.getMessage()]
+    assert np.isfinite(float(carry.totals.loss))
+
+
+def test_a_run_that_diverges_says_so(digits: Split) -> None:
+    method = liftax.BackPropagation(optax.sgd(1e6))
+    network = liftax.mlp([64, 16, 16, 10], output="identity")
+    targets = np.eye(10)[digits.train.y]
+    result = fit(network, (digits.train.x, targets), method, epochs=9, progress=False)
+    assert result.reason is Reason.NOT_FINITE
+    assert len(result.history) < 9
+
+
+def test_a_callback_stops_the_run(digits: Split) -> None:
+    result = fit(NETWORK, digits, sweep(), callback=lambda row: row["epoch"] == 2, progress=False)
+    assert result.reason is Reason.STOPPED
+    assert result.history.last["epoch"] == 2
+
+
+def test_targets_default_to_the_inputs_and_parameters_survive(digits: Split) -> None:
+    network = liftax.autoencoder([64, 16, 8, 16, 64])
+    energy = liftax.LiftedEnergy(network, activity={"layer2": SoftThreshold(0.01)})
+    params = network.init(jax.random.key(0))
+    result = fit(energy, Dataset(digits.train.x), sweep(), epochs=2, params=params, progress=False)
+    assert result.history["mse"][-1] < result.history["mse"][1]
+    assert jnp.isfinite(params["layer1"]["weight"]).all()
+    with pytest.raises(KeyError, match="no column 'accuracy'; it has"):
+        result.history["accuracy"]
+
+
+def test_the_bar_shows_on_request_and_not_elsewhere(digits: Split, capsys) -> None:
+    fit(NETWORK, digits, sweep(), epochs=1)
+    silent = capsys.readouterr()
+    assert silent.out == silent.err == ""
+    fit(NETWORK, digits, sweep(), epochs=1, progress=True)
+    shown = capsys.readouterr().out
+    assert "OneSweep" in shown
+    assert "accuracy" in shown
+
+
+def test_bad_input_is_named(digits: Split, tmp_path) -> None:
+    x, y = np.array(digits.train.x), np.array(digits.train.y)
+
+    def run(data, network=NETWORK, **settings):
+        fit(network, data, sweep(), epochs=1, progress=False, **settings)
+
+    with pytest.raises(ValueError, match=r"examples of shape \(8, 7\), the network takes \(64,\)"):
+        run((x[:, :, :7], y))
+    with pytest.raises(ValueError, match="y must have one entry per sample"):
+        run((x, y[:-1]))
+    with pytest.raises(ValueError, match=r"must be labels in 0 \.\.\. 9, got 10 at index 4"):
+        run((x, np.where(np.arange(600) == 4, 10, y)))
+    broken = x.copy()
+    broken[3, 1, 1] = np.nan
+    with pytest.raises(ValueError, match="x has 1 entries that are NaN or infinite"):
+        run((broken, y))
+    with pytest.raises(ValueError, match="validation: inputs have examples of shape"):
+        run((x, y), validation=(x[:, :2], y))
+    with pytest.raises(ValueError, match="outside the range of the output activation Sigmoid"):
+        run((x, 3 * x[:, 0]), liftax.mlp([64, 8], output="sigmoid"))
+    with pytest.raises(ValueError, match="epochs and batch_size must be at least 1, got 1 and 0"):
+        run((x, y), batch_size=0)
+    with pytest.raises(ValueError, match="every must be at least 1 step, got 0"):
+        Checkpoints(tmp_path, every=0)
+    occupied = tmp_path / "file"
+    occupied.write_text("here")
+    with pytest.raises(ValueError, match=r"checkpoints\.folder"):
+        run((x, y), checkpoints=Checkpoints(occupied))
+
+
+def test_checkpoints_of_another_run_or_damaged_ones_are_named(digits: Split, tmp_path) -> None:
+    saved = Checkpoints(tmp_path, resume=True)
+    fit(NETWORK, digits, sweep(), epochs=1, checkpoints=saved, progress=False)
+    with pytest.raises(ValueError, match="another run"):
+        fit(NETWORK, digits, sweep(), epochs=2, seed=1, checkpoints=saved, progress=False)
+    for path in tmp_path.glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="resume"):
+        fit(NETWORK, digits, sweep(), epochs=2, checkpoints=saved, progress=False)

@@ -1,0 +1,62 @@
+"""A run that is killed and started again ends bit-identical to one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from liftax.training import load_model
+
+SCRIPT = Path(__file__).with_name("killed.py")
+
+
+def start(folder: Path, method: str, pause: float) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(folder), method, str(pause)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "sweep",
+        pytest.param("implicit", marks=pytest.mark.slow),
+        pytest.param("bcd", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_run_resumes_bit_identical(tmp_path: Path, method: str) -> None:
+    undisturbed = start(tmp_path / "whole", method, 0.0)
+    broken = start(tmp_path / "broken", method, 0.5)
+    finish(undisturbed)
+    assert broken.stdout is not None
+    # The kill comes after a random epoch, at a random moment of the pause or of the steps after it.
+    rng = random.Random(method)
+    for _ in range(rng.randint(1, 4)):
+        assert broken.stdout.readline()
+    time.sleep(rng.uniform(0, 0.6))
+    os.kill(broken.pid, signal.SIGKILL)
+    broken.communicate()
+    assert broken.returncode == -signal.SIGKILL
+    assert not (tmp_path / "broken" / "model.safetensors").exists()
+    again = start(tmp_path / "broken", method, 0.0)
+    finish(again)
+    whole, _ = load_model(tmp_path / "whole" / "model.safetensors")
+    resumed, _ = load_model(tmp_path / "broken" / "model.safetensors")
+    assert whole.keys() == resumed.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array.view(np.uint8), resumed[name].view(np.uint8))
