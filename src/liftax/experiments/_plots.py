@@ -47,6 +47,8 @@ def curves(
         axes.set_xscale("log")
     if "y" in log:
         axes.set_yscale("log")
+    if x == "epoch":
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.25)

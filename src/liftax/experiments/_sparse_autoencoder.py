@@ -216,7 +216,7 @@ SPARSE_AUTOENCODER = Experiment(
         "inner": 5,
         "validation": 1000,
         # images, standard deviation of the noise, epochs
-        "tasks": [[1000, 0.0, 15], [1000, 0.3, 15], [10_000, 0.0, 3]],
+        "tasks": [[1000, 0.0, 12], [1000, 0.3, 12], [10_000, 0.0, 2]],
         "seeds": [0, 1, 2],
     },
     quick={

@@ -93,7 +93,7 @@ STEP_SIZE = Experiment(
         "hidden": [32, 16],
         "batch": 50,
         "epochs": 3,
-        "steps": [1e-2, 0.1, 1.0, 10.0, 100.0],
+        "steps": [0.01, 1.0, 100.0],
         "seeds": [0],
     },
     run=_run,

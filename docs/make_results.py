@@ -1,0 +1,90 @@
+"""Writes docs/results.md from the experiments' metrics.json: no figure is typed by hand.
+
+``python docs/make_results.py runs`` reads ``runs/NAME/metrics.json``.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from liftax.experiments._experiment import spread
+
+PAGE = Path(__file__).parent / "results.md"
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def classification(metrics: dict[str, Any]) -> str:
+    """Accuracy and time of every method."""
+    rows = [
+        [
+            label,
+            f"{f['step_size']:g}",
+            spread(f["test_accuracy"]),
+            spread(f["test_loss"], 3),
+            spread(f["seconds_per_epoch"], 1),
+        ]
+        for label, f in metrics["figures"].items()
+    ]
+    return table(["method", "step", "test accuracy", "test loss", "seconds per epoch"], rows)
+
+
+def step_size(metrics: dict[str, Any]) -> str:
+    """Accuracy of both methods at every step."""
+    accuracy = metrics["figures"]["test_accuracy"]
+    steps = metrics["figures"]["steps"]
+    rows = [[f"{s:g}", *(spread(accuracy[m][i]) for m in accuracy)] for i, s in enumerate(steps)]
+    return table(["step", *accuracy], rows)
+
+
+def sparse_autoencoder(metrics: dict[str, Any]) -> str:
+    """Error and sparsity for every task, method and weight of the sparse term."""
+    rows = [
+        [
+            task,
+            label,
+            alpha,
+            f"{f['step_size']:g}",
+            spread(f["test_mse"], 5),
+            spread(f["nonzero_code"], 3),
+            spread(f["seconds_per_epoch"], 1),
+        ]
+        for task, methods in metrics["figures"].items()
+        for label, by_alpha in methods.items()
+        for alpha, f in by_alpha.items()
+    ]
+    columns = ["task", "method", "α", "step", "test error", "code in use", "s per epoch"]
+    return table(columns, rows)
+
+
+SECTIONS = {
+    "classification": classification,
+    "step-size-stability": step_size,
+    "sparse-autoencoder": sparse_autoencoder,
+}
+
+
+def main(runs: Path) -> None:
+    """Write the page."""
+    parts = [
+        "# Results\n\nWritten by `docs/make_results.py` from the `metrics.json` of the experiments; "
+        "mean ± standard deviation over the seeds. Seconds are of one noisy machine, and compare "
+        "within a table only.\n"
+    ]
+    for name, section in SECTIONS.items():
+        metrics = json.loads((runs / name / "metrics.json").read_text(encoding="utf-8"))
+        config = ", ".join(f"{key} {value}" for key, value in metrics["config"].items())
+        versions = f"jax {metrics['versions']['jax']}, seeds {metrics['seeds']}"
+        heading = f"## {name}\n\n`liftax reproduce {name}`: {config}; {versions}.\n"
+        notes = (Path(__file__).parent / "results" / f"{name}.md").read_text(encoding="utf-8")
+        parts += [heading, section(metrics), notes]
+    PAGE.write_text("\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"))
