@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
 import liftax
@@ -63,5 +64,7 @@ def test_python_of_pages_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
     """All blocks of a page in one namespace, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for line, block in blocks(page):
-        exec(compile("\n" * line + block, page, "exec"), namespace)
+    # As a user runs them: optax mixes dtypes, which strict promotion would refuse.
+    with jax.numpy_dtype_promotion("standard"):
+        for line, block in blocks(page):
+            exec(compile("\n" * line + block, page, "exec"), namespace)
