@@ -3,12 +3,15 @@
 import sys
 import time
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 import liftax
 from liftax.training import save_model
+
+jax.config.update("jax_disable_most_optimizations", True)
 
 METHODS = {
     "sweep": liftax.OneSweep(optax.adam(1e-3)),

@@ -23,6 +23,12 @@ def start(folder: Path, method: str, pause: float) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Each process would compile the same programs.
+        env={
+            **os.environ,
+            "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "programs"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        },
     )
 
 

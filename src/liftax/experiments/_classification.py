@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -22,7 +23,8 @@ def _methods(inner: int) -> dict[str, tuple[AbstractPenalty, Family, tuple[float
     """Label → penalty, step → method, grid of steps; four steps for each."""
 
     def implicit(step: float) -> ImplicitSGD:
-        return ImplicitSGD(step, inner)
+        # As an array the step is an input of the program, compiled once for all steps.
+        return ImplicitSGD(jnp.float32(step), inner)
 
     adam = (3e-4, 1e-3, 3e-3, 1e-2)
     implicit_grid = (0.1, 1.0, 10.0, 100.0)

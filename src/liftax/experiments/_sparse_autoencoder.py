@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -24,7 +25,7 @@ def _families(inner: int) -> dict[str, tuple[Family, tuple[float, ...]]]:
     """Label → step → method, and the grid of steps: four for each."""
     adam = (1e-4, 3e-4, 1e-3, 3e-3)
     return {
-        IMPLICIT: (lambda step: ImplicitSGD(step, inner), (0.01, 0.1, 1.0, 10.0)),
+        IMPLICIT: (lambda step: ImplicitSGD(jnp.float32(step), inner), (0.01, 0.1, 1.0, 10.0)),
         SWEEP: (lambda step: OneSweep(optax.adam(step)), adam),
         SUBGRADIENT: (lambda step: BackPropagation(optax.sgd(step)), (0.003, 0.01, 0.03, 0.1)),
         ADAM: (lambda step: BackPropagation(optax.adam(step)), adam),

@@ -1,5 +1,6 @@
 """How the outcome depends on the step: implicit SGD against SGD."""
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -18,7 +19,8 @@ def _run(record: Record) -> None:
     split = load(config["data"])
     network = mlp([int(np.prod(split.train.x.shape[1:])), *config["hidden"], 10])
     families = {
-        IMPLICIT: lambda step: ImplicitSGD(step, config["inner"]),
+        # As an array the step is an input of the program, compiled once for all steps.
+        IMPLICIT: lambda step: ImplicitSGD(jnp.float32(step), config["inner"]),
         EXPLICIT: lambda step: BackPropagation(optax.sgd(step)),
     }
     accuracy = {label: [] for label in families}

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax._iterate import repeat
 from liftax.blocks import (
@@ -29,7 +29,7 @@ class ImplicitSGD(AbstractMethod):
     Lipschitz steps. Stable for every $\tau > 0$; a large $\tau$ lets the inner budget decide.
 
     Attributes:
-        step_size: $\tau$.
+        step_size: $\tau$; an array makes it an input of the compiled program instead of a constant.
         inner: number of inner sweeps.
         order: order of the activations in a sweep.
         state_step: step size of the activations.
@@ -38,7 +38,7 @@ class ImplicitSGD(AbstractMethod):
     Source: Toulis & Airoldi (2017); Wang & Benning (2023), there $\tau_k$.
     """
 
-    step_size: float = 1.0
+    step_size: float | Float[Array, ""] = 1.0
     inner: int = 10
     order: AbstractOrder = GaussSeidel()
     state_step: AbstractStepSize = Lipschitz()

@@ -172,6 +172,7 @@ class Run:
 def _fingerprint(problem: Problem, seed: int, size: int) -> str:
     """What must agree for a checkpoint to continue this run; optimiser constants are not seen."""
     named = re.sub(r" at 0x[0-9a-f]+", "", repr((problem.energy, problem.method)))
+    constants = [a for a in jax.tree.leaves((problem.energy, problem.method)) if eqx.is_array(a)]
+    code = zlib.crc32(b"".join([named.encode(), *(np.asarray(a).tobytes() for a in constants)]))
     data = [zlib.crc32(np.asarray(a).tobytes()) for a in (problem.x, problem.y)]
-    code = zlib.crc32(named.encode())
     return f"program {code:08x}, data {data[0]:08x}/{data[1]:08x}, seed {seed}, batch {size}"
