@@ -1,7 +1,8 @@
 """Time per epoch of one lifted sweep against back-propagation, alternating A B A B in one process.
 
-Prints medians and their ratio, writes JSON: ``python benchmarks/epoch_time.py runs/epoch_time.json``.
-The data are random numbers in the shape of Fashion-MNIST: only the time is measured.
+Prints medians and their ratio, writes JSON: ``python benchmarks/epoch_time.py
+runs/epoch_time.json``. The data are random numbers in the shape of Fashion-MNIST: only the time is
+measured.
 """
 
 import os

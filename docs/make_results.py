@@ -72,7 +72,8 @@ SECTIONS = {
 def main(runs: Path) -> None:
     """Write the page."""
     parts = [
-        "# Results\n\nWritten by `docs/make_results.py` from the `metrics.json` of the experiments; "
+        "# Results\n\n"
+        "Written by `docs/make_results.py` from the `metrics.json` of the experiments; "
         "mean ± standard deviation over the seeds. Seconds are of one noisy machine, and compare "
         "within a table only.\n"
     ]

@@ -1,4 +1,4 @@
-"""Settings of all tests: double precision, strict promotion, eight devices, compiled programs kept."""
+"""Settings of all tests: double precision, strict promotion, eight devices, a cache."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ State = TypeVar("State")
 
 
 def repeat(step: Callable[[State], State], state: State, num_steps: Any) -> State:
-    """Apply ``step`` ``num_steps`` times. A traced ``num_steps`` is allowed (one program for all)."""
+    """Apply ``step`` ``num_steps`` times; a traced ``num_steps`` gives one program for all."""
     return jax.lax.fori_loop(0, num_steps, lambda _, s: step(s), state)
 
 
@@ -34,7 +34,7 @@ def until(
     done: Callable[[State], Any],
     max_steps: int,
 ) -> tuple[State, Any]:
-    """Apply ``step`` until ``done(state)`` or ``max_steps``; returns the state and the steps taken."""
+    """Apply ``step`` until ``done(state)`` or ``max_steps``; returns state and steps taken."""
 
     def unfinished(carry: tuple[State, Any]) -> Any:
         return jnp.logical_and(carry[1] < max_steps, jnp.logical_not(done(carry[0])))

@@ -1,4 +1,4 @@
-"""Laws of the affine maps: affinity, adjoints, thin maps; convolutions against XLA's own gradients."""
+"""Laws of the affine maps: affinity, adjoints; convolutions against XLA's own gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +70,7 @@ def test_laws(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MAPS if name.startswith("convolution")])
 def test_convolution_against_xla(name: str) -> None:
-    """Values and both hand-stated adjoints against `conv_general_dilated` and its automatic ones."""
+    """Values and hand-stated adjoints against `conv_general_dilated` and its own ones."""
     affine, params, (u,), r = instance(name)
     assert isinstance(affine, Convolution)
 

@@ -1,4 +1,4 @@
-"""Whole runs: optax's Adam mixes dtypes, so that strict promotion stays with the numerical tests."""
+"""Whole runs: optax's Adam mixes dtypes, so that promotion is not strict here."""
 
 import jax
 import pytest

@@ -23,6 +23,7 @@ METHODS = {
 def main(folder: str, method: str, pause: float) -> None:
     """Fit with a checkpoint every 7 steps; `pause` seconds after each epoch leave time to kill."""
     split = liftax.data.load("digits")
+    assert split.train.y is not None
     data = (split.train.x[:500], split.train.y[:500])
     checkpoints = liftax.Checkpoints(f"{folder}/checkpoints", every=7, resume=True)
 

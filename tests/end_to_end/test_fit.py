@@ -1,5 +1,7 @@
 """`fit`: what it returns, that it repeats, and what it says of bad input."""
 
+import logging
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,8 @@ from liftax.training._engine import Carry, Problem, advance, start
 @pytest.fixture(scope="module")
 def digits() -> Split:
     split = liftax.data.load("digits")
+    assert split.train.y is not None
+    assert split.test.y is not None
     return Split(
         Dataset(split.train.x[:600], split.train.y[:600]),
         Dataset(split.test.x[:101], split.test.y[:101]),
@@ -62,6 +66,17 @@ def test_every_method_learns_and_repeats_to_the_bit(name: str, digits: Split) ->
     assert last["validation_loss"] == pytest.approx(-np.log(picked).mean(), rel=1e-4)
 
 
+class Records(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 def test_an_epoch_is_one_program_without_transfers(digits: Split) -> None:
     """One compilation serves every span of steps, and nothing moves to or from the host in it."""
     x, y = jnp.asarray(digits.train.x.reshape(-1, 64)), jnp.asarray(digits.train.y)
@@ -73,17 +88,13 @@ def test_an_epoch_is_one_program_without_transfers(digits: Split) -> None:
         for a, b in ((0, 0), (0, 5), (5, 12))
     ]
     carry = advance(problem, carry, spans[0])
+    records = Records()
+    logging.getLogger("jax").addHandler(records)
     with jax.transfer_guard("disallow"), jax.log_compiles():
-        import logging
-
-        records = []
-        handler = logging.Handler()
-        handler.emit = records.append
-        logging.getLogger("jax").addHandler(handler)
         for span in spans[1:]:
             carry = advance(problem, carry, span)
-        logging.getLogger("jax").removeHandler(handler)
-    assert not [r for r in records if "Compiling" in r.getMessage()]
+    logging.getLogger("jax").removeHandler(records)
+    assert not [message for message in records.messages if "Compiling" in message]
     assert np.isfinite(float(carry.totals.loss))
 
 

@@ -1,4 +1,4 @@
-"""Small networks that the numerical tests share: a chain, a graph with skips, a convolutional net."""
+"""Small networks that the numerical tests share: a chain, skips, convolutions."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,8 @@ def perceptrons(activation: AbstractPotential | str = "relu") -> Network:
 def skips(curved: bool = True) -> Network:
     """Two residual connections, nodes with several children and with several parents.
 
-    With `curved` two activations are tanh and sigmoid, whose prox is an inner solve (slow to compile).
+    With `curved` two activations are tanh and sigmoid, whose prox is an inner solve (slow to
+    compile).
     """
     tanh, sigmoid = ("tanh", "sigmoid") if curved else ("clip", "leaky_relu")
     return Network(

@@ -73,7 +73,7 @@ def test_state_curvature_is_the_norm_of_the_maps() -> None:
 
 
 def test_joint_curvature_bounds_the_hessian_of_simultaneous_moves() -> None:
-    """Jacobi steps: diag(L_j) must dominate the Hessian of the smooth part over all moving nodes."""
+    """Jacobi steps: diag(L_j) dominates the smooth part's Hessian over all moving nodes."""
     network = skips()
     energy = LiftedEnergy(network)
     params, x, y = example(network, samples=1)
@@ -112,7 +112,11 @@ def test_parameter_curvature_is_the_norm_of_the_design(net: str) -> None:
         inputs = tuple(states[p] for p in node.parents)
         flat, unravel = jax.flatten_util.ravel_pytree(params[name])
         unit = jnp.eye(len(flat))
-        design = jax.jit(jax.vmap(lambda t: node.affine.apply(unravel(t), *inputs).ravel()))
+
+        def apply(t, node=node, unravel=unravel, inputs=inputs):
+            return node.affine.apply(unravel(t), *inputs).ravel()
+
+        design = jax.jit(jax.vmap(apply))
         # Columns of the Jacobian; what does not depend on the parameters is taken off.
         jacobian = design(unit) - design(0 * unit)
         expected = np.linalg.norm(np.asarray(jacobian), 2) ** 2 / 4

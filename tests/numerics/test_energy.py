@@ -1,4 +1,4 @@
-"""The energy's gradients, written out by hand in the library, against jax.grad of its definition."""
+"""The energy's gradients, written by hand in the library, against jax.grad of its definition."""
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +70,7 @@ def test_gradients_are_those_of_the_definition(net: str, penalty: str) -> None:
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("activity", [False, True])
 def test_state_step_minimises_its_majorant(penalty: str, activity: bool) -> None:
-    """The closed form against a fine search over each entry of τ(w·C(u,z) + α|u|) + τ⟨g,u⟩ + ½|u-u₀|²."""
+    """The closed form against a fine search of τ(w·C(u,z) + α|u| + ⟨g,u⟩) + ½|u-u₀|²."""
     network = perceptrons("soft_threshold")
     name = network.hidden[0]
     extra = {name: SoftThreshold(0.25)} if activity else {}

@@ -14,8 +14,8 @@ Shape = tuple[int, ...]
 class AbstractAffine(eqx.Module):
     r"""$z = f(u_1, \dots, u_m; \theta)$, affine in every $u_p$ separately and in $\theta$.
 
-    Arrays carry one leading sample axis; shapes in the methods below leave it out. Adjoints come from
-    `jax.vjp` of `apply`; a map whose automatic adjoint is slow states its own inside `apply`.
+    Arrays carry one leading sample axis; shapes in the methods below leave it out. Adjoints come
+    from `jax.vjp` of `apply`; a map whose automatic adjoint is slow states its own inside `apply`.
     """
 
     @abc.abstractmethod
@@ -38,8 +38,8 @@ class AbstractAffine(eqx.Module):
     def thin(self) -> "AbstractAffine":
         r"""The same map with one output channel.
 
-        $\partial f/\partial\theta$ is a direct sum of copies of the thin map's, so both have the same
-        norm, and the thin one is cheap to iterate on.
+        $\partial f/\partial\theta$ is a direct sum of copies of the thin map's, so both have the
+        same norm, and the thin one is cheap to iterate on.
         """
 
 

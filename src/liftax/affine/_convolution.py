@@ -99,13 +99,11 @@ class Convolution(AbstractAffine):
                 f"Convolution takes one parent of shape (height, width, channels), got {shapes}; "
                 "reshape the data to that form"
             )
-        (height, low_h, high_h), (width, low_w, high_w) = (
-            self._extent(size, axis) for axis, size in enumerate(shapes[0][:2])
-        )
+        height, width = (self._extent(shapes[0][axis], axis)[0] for axis in (0, 1))
         if min(height, width) < 1:
             raise ValueError(
-                f"a {self.kernel} kernel with 'valid' padding does not fit an input of {shapes[0]}; "
-                "use a smaller kernel or padding='same'"
+                f"a {self.kernel} kernel with 'valid' padding does not fit an input of "
+                f"{shapes[0]}; use a smaller kernel or padding='same'"
             )
         return (height, width, self.features)
 

@@ -13,8 +13,8 @@ from liftax.affine._affine import AbstractAffine, Params, Shape
 class Dense(AbstractAffine):
     r"""$z = u W + b$ with $W$ of shape (inputs, features); the example is flattened first.
 
-    Initial weights are normal with variance $\mathrm{gain}^2/\mathrm{inputs}$ (gain $\sqrt2$ keeps the
-    second moment through a ReLU, He et al. 2015), the bias is zero.
+    Initial weights are normal with variance $\mathrm{gain}^2/\mathrm{inputs}$ (gain $\sqrt2$ keeps
+    the second moment through a ReLU, He et al. 2015), the bias is zero.
     """
 
     features: int

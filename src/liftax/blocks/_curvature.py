@@ -30,7 +30,7 @@ def state_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
 
 
 def parameter_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
-    """A random start vector for every node with parameters, in the shape of one output channel's."""
+    """A random start vector for every node with parameters, shaped for one output channel."""
     shapes = network.shapes
     probes = {
         node.name: node.affine.thin().init(key, *(shapes[p] for p in node.parents), dtype=dtype)
@@ -46,11 +46,13 @@ def state_curvature(
 ) -> tuple[Constants, Probes]:
     r"""Lipschitz constants in the $u_j$ of a group of nodes that move at the same time.
 
-    For one node, $L_j = \sum_c w_c\|\partial f_c/\partial u_j\|^2$ over its children. For nodes of the
-    group that interact with $j$ the norms of the mixed second derivatives are added (Gershgorin):
-    $w_j\|\partial f_j/\partial u_i\|$ for a parent $i$, $w_i\|\partial f_i/\partial u_j\|$ for a child,
+    For one node, $L_j = \sum_c w_c\|\partial f_c/\partial u_j\|^2$ over its children. For nodes of
+    the group that interact with $j$ the norms of the mixed second derivatives are added
+    (Gershgorin): $w_j\|\partial f_j/\partial u_i\|$ for a parent $i$,
+    $w_i\|\partial f_i/\partial u_j\|$ for a child,
     $w_c\|\partial f_c/\partial u_i\|\|\partial f_c/\partial u_j\|$ for a shared child $c$. Then the
-    simultaneous step is a proximal gradient step of the joint energy, and descends as single ones do.
+    simultaneous step is a proximal gradient step of the joint energy, and descends as single ones
+    do.
 
     Returns:
         The constants, for the energy of one sample, and the probes after `steps` power iterations.
@@ -78,7 +80,10 @@ def state_curvature(
 def parameter_curvature(
     energy: LiftedEnergy, states: States, probes: Probes, steps: int
 ) -> tuple[Constants, Probes]:
-    r"""Lipschitz constants in the $\theta_j$: $w_j\|\partial f_j/\partial\theta_j\|^2/s$ (dense: $w_j\|UU^\top\|/s$)."""
+    r"""Lipschitz constants in the $\theta_j$, $w_j\|\partial f_j/\partial\theta_j\|^2/s$.
+
+    For a dense layer with the batch $U$ in its rows that is $w_j\|UU^\top\|/s$.
+    """
     found = {}
     operators = {name: _design(energy.network.node(name), states) for name in probes}
     for name, norm in _power(operators, probes, steps).items():
@@ -87,7 +92,7 @@ def parameter_curvature(
 
 
 def _design(node: Node, states: States) -> Operator:
-    """The Gram operator of a node's parameters, for one output channel, over the mean of the samples."""
+    """Gram operator of a node's parameters, for one output channel, as a mean over samples."""
     thin, inputs = node.affine.thin(), tuple(states[p] for p in node.parents)
     samples = inputs[0].shape[0]
 
@@ -135,8 +140,8 @@ def _power(
 ) -> dict[str, tuple[Float[Array, ""], Any]]:
     """Largest eigenvalues of positive semi-definite operators, from below, and the vectors reached.
 
-    A zero operator gives a tiny constant and leaves its vector. An estimate that is up to two times too
-    small still gives steps that descend (proximal gradient descends for every step below 2/L).
+    A zero operator gives a tiny constant and leaves its vector. An estimate that is up to two times
+    too small still gives steps that descend (proximal gradient descends for every step below 2/L).
     """
 
     def one(operator: Operator, vector: Any) -> tuple[Array, Any]:

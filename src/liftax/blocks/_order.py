@@ -25,14 +25,14 @@ class GaussSeidel(AbstractOrder):
 
 
 class Jacobi(AbstractOrder):
-    """All nodes at once, with steps damped by the coupling of neighbours (see `state_curvature`)."""
+    """All nodes at once, with steps damped by their coupling (see `state_curvature`)."""
 
     def groups(self, network: Network, free: tuple[str, ...]) -> Groups:
         return (free,) if free else ()
 
 
 class RedBlack(AbstractOrder):
-    """Nodes of one colour at once, where no two of a colour interact: exact block descent in parallel.
+    """Nodes of one colour at once: no two of a colour interact, so block descent stays exact.
 
     The interaction graph is coloured greedily from the output; a chain needs two colours.
     """
@@ -51,7 +51,7 @@ class RedBlack(AbstractOrder):
 
 
 def interactions(network: Network) -> dict[str, set[str]]:
-    """Neighbours of each node: two nodes interact if one is the other's parent or they share a child."""
+    """Neighbours of each node: its parents, its children, and the other parents of these."""
     neighbours: dict[str, set[str]] = {name: set() for name in network.shapes}
     for node in network.nodes:
         family = {node.name, *node.parents}

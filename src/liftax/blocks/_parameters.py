@@ -20,7 +20,7 @@ def parameter_gradient(
     signals: dict[str, Array],
     factor: float = 1.0,
 ) -> Params:
-    r"""$G_j = \frac{\mathrm{factor}}s\sum_i(\partial f_j/\partial\theta_j)^\top r_j^i$ for signals $r_j$."""
+    r"""$G_j = \frac{c}s\sum_i(\partial f_j/\partial\theta_j)^\top r_j^i$, $c$ being `factor`."""
     scale = factor / states[INPUT].shape[0]
     gradients = {}
     for node in energy.network.nodes:
@@ -40,10 +40,10 @@ def sweep_parameters(
     probes: Probes,
     anchor: tuple[Params, Any] | None = None,
 ) -> tuple[Params, Probes]:
-    r"""One proximal gradient step on every $\theta_j$ (given $U$ they are independent of each other).
+    r"""One proximal gradient step on every $\theta_j$ (given $U$ they do not interact).
 
-    With an `anchor` $(\Theta^k, \tau)$ the energy has $\frac1{2\tau}\|\Theta-\Theta^k\|^2$ added, by its
-    prox: $\theta \leftarrow (\theta - \gamma G + \frac\gamma\tau\theta^k)/(1 + \frac\gamma\tau)$.
+    With an `anchor` $(\Theta^k, \tau)$ the energy has $\frac1{2\tau}\|\Theta-\Theta^k\|^2$ added,
+    by its prox: $\theta \leftarrow (\theta - \gamma G + c\theta^k)/(1 + c)$ with $c = \gamma/\tau$.
     """
     signals = {n.name: energy.residual(states, z, n.name) for n in energy.network.nodes}
     gradients = parameter_gradient(energy, params, states, signals)

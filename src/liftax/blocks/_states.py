@@ -39,12 +39,14 @@ def pulled_back(
 def state_step(
     energy: LiftedEnergy, u: Array, z: Array, gradient: Array, name: str, tau: float | Array
 ) -> Array:
-    r"""$u_j \leftarrow \mathrm{prox}_{\tau(w_j\kappa_j + s_j)}\big(u_j - \tau(g_j - w_j c_j(z_j))\big)$.
+    r"""One proximal gradient step on the activation of a node, for every sample:
 
-    With Bregman and lifted penalties $\kappa=\varphi$, $c(z)=z$; with MAC-QP $\kappa=\frac12\|\cdot\|^2$,
-    $c=\sigma$. $\tau$ multiplies the energy of one sample. An $\ell_1$ activity term is applied first:
-    $\mathrm{prox}_{f+\alpha|\cdot|} = \mathrm{prox}_f\circ\mathrm{prox}_{\alpha|\cdot|}$ for a convex $f$
-    with its minimum at 0.
+    $$u_j \leftarrow \mathrm{prox}_{\tau(w_j\kappa_j + s_j)}(u_j - \tau(g_j - w_j c_j(z_j))).$$
+
+    With Bregman and lifted penalties $\kappa=\varphi$, $c(z)=z$; with MAC-QP
+    $\kappa=\frac12\|\cdot\|^2$, $c=\sigma$. $\tau$ multiplies the energy of one sample. An $\ell_1$
+    activity term is applied first, which is exact for a convex $f$ with its minimum at 0:
+    $\mathrm{prox}_{f+\alpha|\cdot|} = \mathrm{prox}_f\circ\mathrm{prox}_{\alpha|\cdot|}$.
 
     Source: arXiv 2510.09796, section 4.
     """
@@ -66,7 +68,7 @@ def sweep_states(
     z: Z,
     probes: Probes,
 ) -> tuple[States, Z, Probes]:
-    """Update every group once, in order; pre-activations are recomputed only where parents moved."""
+    """Update every group once, in order; recomputes $z$ only where parents moved."""
     fresh: dict[str, Array] = dict(z)
 
     def current(name: str) -> Array:

@@ -18,7 +18,7 @@ class AbstractStepSize(eqx.Module):
     def sizes(
         self, names: Collection[str], measure: Measure, probes: Probes
     ) -> tuple[dict[str, Any], Probes]:
-        """Steps by node, and the probes after it; ``measure(probes, power_iterations)`` gives the L."""
+        """Steps by node and the probes after it; ``measure(probes, iterations)`` gives L."""
 
 
 class Lipschitz(AbstractStepSize):

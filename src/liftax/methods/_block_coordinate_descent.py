@@ -29,8 +29,8 @@ class BlockCoordinateDescent(AbstractMethod):
     r"""Full-batch block-coordinate proximal gradient on $E(U,\Theta)$.
 
     One step is a sweep over the activations in the given order and one step on every layer's
-    parameters. The activations of all samples are kept from step to step. With Lipschitz steps and the
-    Bregman or the lifted penalty the energy never increases.
+    parameters. The activations of all samples are kept from step to step. With Lipschitz steps and
+    the Bregman or the lifted penalty the energy never increases.
 
     Source: arXiv 2510.09796, section 4; descent by Xu & Yin (2013).
     """

@@ -25,8 +25,8 @@ class ImplicitSGD(AbstractMethod):
     $$(\Theta^{k+1}, U) = \arg\min \frac1{|S|}\sum_{i\in S}\sum_j w_j C_j(u_j^i, z_j^i)
       + \frac1{2\tau}\|\Theta-\Theta^k\|^2,$$
 
-    solved from the forward pass by `inner` sweeps of proximal gradient steps over $U$ and $\Theta$ with
-    Lipschitz steps. Stable for every $\tau > 0$; a large $\tau$ lets the inner budget decide.
+    solved from the forward pass by `inner` sweeps of proximal gradient steps over $U$ and $\Theta$
+    with Lipschitz steps. Stable for every $\tau > 0$; a large $\tau$ lets the inner budget decide.
 
     Attributes:
         step_size: $\tau$; an array makes it an input of the compiled program instead of a constant.

@@ -15,8 +15,8 @@ def mlp(
 ) -> Network:
     """A multi-layer perceptron, ``widths`` from the input to the output.
 
-    Initial weights have variance gain²/inputs, with gain √2 behind which a (leaky) ReLU follows and 1
-    elsewhere.
+    Initial weights have variance gain²/inputs, with gain √2 behind which a (leaky) ReLU follows and
+    1 elsewhere.
 
     Raises:
         ValueError: for fewer than two widths, or an activation that is not proximal.

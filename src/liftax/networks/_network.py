@@ -19,10 +19,11 @@ INPUT = "input"
 
 
 class Network(eqx.Module):
-    r"""$u_j = \sigma_j(z_j)$ with $z_j = f_j(u_{\mathrm{parents}(j)};\theta_j)$; the last node is the output.
+    r"""$u_j = \sigma_j(z_j)$ with $z_j = f_j(u_{\mathrm{parents}(j)};\theta_j)$.
 
-    The input is a node too, named ``"input"``; `nodes` stand in an order in which every parent comes
-    before its children. Parameters and states are dictionaries by node name.
+    The last node is the output.
+    The input is a node too, named ``"input"``; `nodes` stand in an order in which every parent
+    comes before its children. Parameters and states are dictionaries by node name.
 
     Source: arXiv 2510.09796, section 2 (there as $Mu = V\,\mathrm{prox}_\Psi(Wu + b)$).
     """
@@ -73,7 +74,8 @@ class Network(eqx.Module):
             if node.name == name:
                 return node
         raise ValueError(
-            f"the network has no node {name!r}; its nodes are {', '.join(n.name for n in self.nodes)}"
+            f"the network has no node {name!r}; its nodes are "
+            f"{', '.join(node.name for node in self.nodes)}"
         )
 
     def children(self, name: str) -> tuple[tuple[Node, int], ...]:

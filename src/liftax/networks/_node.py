@@ -7,10 +7,11 @@ from liftax.potentials import AbstractPotential, potential
 
 
 class Node(eqx.Module):
-    r"""$u = \mathrm{prox}_\Psi(f(u_\mathrm{parents};\theta))$: a name, a map, a potential, the parents.
+    r"""$u = \mathrm{prox}_\Psi(f(u_\mathrm{parents};\theta))$.
 
-    `potential` may be given by name (``"relu"``). An activation that is no proximal map, such as GELU,
-    is refused.
+    A name, an affine map, a potential, and the names of the parents.
+    `potential` may be given by name (``"relu"``). An activation that is no proximal map, such as
+    GELU, is refused.
     """
 
     name: str

@@ -15,9 +15,9 @@ from liftax.potentials import SoftThreshold
 class LiftedEnergy(eqx.Module):
     r"""$E(U,\Theta) = \frac1s\sum_i\big[\sum_j w_j\,C_j(u_j^i, z_j^i) + \sum_j s_j(u_j^i)\big]$.
 
-    The output node is clamped to the target, $u_J = y$, and its penalty `loss` is the training loss:
-    with the Bregman penalty, cross-entropy behind a softmax and $\frac12\|\cdot\|^2$ behind the
-    identity. All hidden nodes share `penalty`. The batch is averaged, an example is summed.
+    The output node is clamped to the target, $u_J = y$, and its penalty `loss` is the training
+    loss: with the Bregman penalty, cross-entropy behind a softmax and $\frac12\|\cdot\|^2$ behind
+    the identity. All hidden nodes share `penalty`. The batch is averaged, an example is summed.
 
     Attributes:
         network: the graph.
@@ -27,8 +27,9 @@ class LiftedEnergy(eqx.Module):
         activity: $s_j$ by node name: `SoftThreshold(alpha)` adds $\alpha\|u_j\|_1$ (sparse codes).
 
     Raises:
-        ValueError: for an unknown node, a weight that is not positive, or an activity term on a node
-            whose activation does not map 0 to 0 (the prox of the sum has no closed form there).
+        ValueError: for an unknown node, a weight that is not positive, or an activity term on a
+            node whose activation does not map 0 to 0 (the prox of the sum has no closed form
+            there).
 
     Source: arXiv 2510.09796, section 3.
     """
@@ -107,7 +108,7 @@ class LiftedEnergy(eqx.Module):
         }
 
     def value(self, params: Params, states: States) -> Float[Array, ""]:
-        """$E(U, \\Theta)$; `states` holds the input and the clamped output too."""
+        r"""$E(U, \Theta)$; `states` holds the input and the clamped output too."""
         z = {n.name: self.network.preactivation(params, states, n.name) for n in self.network.nodes}
         terms = self.terms(states, z)
         total = sum(self.weight(name) * term for name, term in terms.items())
@@ -131,7 +132,7 @@ class LiftedEnergy(eqx.Module):
         return self.weight(name) * r
 
     def gaps(self, states: States, z: dict[str, Array]) -> dict[str, Float[Array, ""]]:
-        r"""Constraint gap $\|u_j - \sigma_j(z_j)\|$ of every hidden node, root mean square over entries."""
+        r"""Root mean square over entries of $u_j - \sigma_j(z_j)$, for every hidden node."""
         return {
             name: jnp.sqrt(
                 jnp.mean(
@@ -153,7 +154,7 @@ def _check_fixes_zero(network: Network, name: str) -> None:
         moved = bool(jnp.any(potential.activation(jnp.zeros(network.shapes[name])) != 0))
     if moved or not potential.separable:
         raise ValueError(
-            f"activity[{name!r}] sits on the activation {type(potential).__name__}, which does not map "
-            "0 to 0 entry by entry; put the sparse term on a node with ReLU, soft-threshold, identity "
-            "or tanh"
+            f"activity[{name!r}] sits on the activation {type(potential).__name__}, which does not "
+            "map 0 to 0 entry by entry; put the sparse term on a node with ReLU, soft-threshold, "
+            "identity or tanh"
         )

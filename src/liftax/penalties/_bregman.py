@@ -8,11 +8,11 @@ from liftax.potentials import AbstractPotential
 
 
 class Bregman(AbstractPenalty):
-    r"""$B_\Psi(u, z) = \varphi(u) + \varphi^*(z) - \langle u, z\rangle$, with $\nabla_z B = \sigma(z) - u$.
+    r"""$B_\Psi(u, z) = \varphi(u) + \varphi^*(z) - \langle u, z\rangle$.
 
-    Convex in each argument, zero exactly if $u = \sigma(z)$, at least $\frac12\|u-\sigma(z)\|^2$, and
-    no derivative of the activation occurs. With the identity it is $\frac12\|u-z\|^2$, with softmax and
-    one-hot $u$ the cross-entropy.
+    Its gradient in $z$ is $\sigma(z) - u$. Convex in each argument, zero exactly if $u =
+    \sigma(z)$, at least $\frac12\|u-\sigma(z)\|^2$, and no derivative of the activation occurs.
+    With the identity it is $\frac12\|u-z\|^2$, with softmax and one-hot $u$ the cross-entropy.
 
     Source: Wang & Benning (2023); elementwise the same as LPOM (Li, Fang & Lin 2019) and as one
     constraint of Fenchel lifted networks (Gu, Askari & El Ghaoui 2020).

@@ -10,10 +10,10 @@ from liftax.potentials import AbstractPotential
 
 
 class AbstractPenalty(eqx.Module):
-    r"""$C(u, z) \ge 0$-type penalty of one node, of the form $\kappa(u) - \langle u, c(z)\rangle + d(z)$.
+    r"""Penalty of one node, $C(u, z) = \kappa(u) - \langle u, c(z)\rangle + d(z)$.
 
-    As a function of $u$ it is a simple convex $\kappa$ minus a linear term, so that the block update of
-    $u$ is $\mathrm{prox}_{t\kappa}(v + t\,c(z))$. All methods act on one example.
+    As a function of $u$ it is a simple convex $\kappa$ minus a linear term, so that the block
+    update of $u$ is $\mathrm{prox}_{t\kappa}(v + t\,c(z))$. All methods act on one example.
 
     Source: arXiv 2510.09796, section 3.
     """
@@ -40,6 +40,6 @@ class AbstractPenalty(eqx.Module):
 def prox_phi(
     potential: AbstractPotential, v: Array, tau: float | Float[Array, ""]
 ) -> Float[Array, "..."]:
-    r"""$\mathrm{prox}_{\tau\varphi}(v) = \mathrm{prox}_{\frac{\tau}{1+\tau}\Psi}\big(\frac{v}{1+\tau}\big)$."""
+    r"""$\mathrm{prox}_{\tau\varphi}(v) = \mathrm{prox}_{\tau/(1+\tau)\,\Psi}(v/(1+\tau))$."""
     tau = jax.numpy.asarray(tau, v.dtype)
     return potential.prox(v / (1 + tau), tau / (1 + tau))

@@ -56,9 +56,10 @@ def metric(y: Array, output: Array) -> Float[Array, ""]:
 
 @eqx.filter_jit(donate="all-except-first")
 def advance(problem: Problem, carry: Carry, span: tuple[Array, Array, Array, int]) -> Carry:
-    """Steps ``start`` to ``stop`` (traced) of an epoch with the given order of samples, in one program.
+    """Steps ``start`` to ``stop`` (traced) of an epoch, in one program.
 
-    ``span`` is (order, start, stop, batch size); a method that takes the full batch ignores the order.
+    ``span`` is (order, start, stop, batch size); a method that takes the full batch ignores the
+    order.
     """
     energy, method, x, y = problem
     order, start, stop, size = span

@@ -9,8 +9,8 @@ import numpy as np
 class History:
     """One row per epoch: ``epoch, step, seconds, loss, metric, energy, gap/NODE, validation_...``.
 
-    ``history["loss"]`` is the column as an array; `rows` the list of dictionaries. Row 0 is the state
-    before the first step, with no training columns.
+    ``history["loss"]`` is the column as an array; `rows` the list of dictionaries. Row 0 is the
+    state before the first step, with no training columns.
     """
 
     def __init__(self, rows: list[dict[str, Any]] | None = None):
