@@ -78,7 +78,8 @@ def main(runs: Path) -> None:
         "within a table only.\n"
     ]
     for name, section in SECTIONS.items():
-        metrics = json.loads((runs / name / "metrics.json").read_text(encoding="utf-8"))
+        path = runs / name / "metrics.json"
+        metrics = json.loads(path.read_text(encoding="utf-8"))
         config = ", ".join(f"{key} {value}" for key, value in metrics["config"].items())
         versions = f"jax {metrics['versions']['jax']}, seeds {metrics['seeds']}"
         heading = f"## {name}\n\n`liftax reproduce {name}`: {config}; {versions}.\n"

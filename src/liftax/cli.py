@@ -9,9 +9,12 @@ from typing import Annotated
 
 import tyro
 
-Out = Annotated[Path, tyro.conf.arg(metavar="DIR")]
-Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-Seeds = Annotated[tuple[int, ...], tyro.conf.arg(name="seed", metavar="N ...")]
+Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(runs/NAME)")]
+Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+Seeds = Annotated[
+    tuple[int, ...],
+    tyro.conf.arg(name="seed", metavar="N ...", help_behavior_hint="(the configured ones)"),
+]
 
 _app = tyro.extras.SubcommandApp()
 
@@ -19,7 +22,7 @@ _app = tyro.extras.SubcommandApp()
 @_app.command(name="reproduce")
 def _reproduce(
     name: Name = "",
-    out: Out | None = None,
+    out: Out = None,
     quick: tyro.conf.FlagCreatePairsOff[bool] = False,
     seed: Seeds = (),
     list: tyro.conf.FlagCreatePairsOff[bool] = False,
@@ -28,9 +31,9 @@ def _reproduce(
 
     Args:
         name: the experiment; --list shows the names.
-        out: folder to write to (runs/NAME if not given).
+        out: folder to write to.
         quick: a small setting that needs no download.
-        seed: seeds instead of the configured ones.
+        seed: seeds of the repeated runs.
         list: show the experiments.
     """
     _prepare_jax()

@@ -17,10 +17,11 @@ from liftax.penalties import AbstractPenalty, Bregman, Lifted, Quadratic
 from liftax.training import fit
 
 LIFTED_ADAM, BACKPROP_ADAM = "Bregman, one sweep + Adam", "back-propagation, Adam"
+UNTUNED = ", step 1e-3 untuned"
 
 
 def _methods(inner: int) -> dict[str, tuple[AbstractPenalty, Family, tuple[float, ...]]]:
-    """Label → penalty, step → method, grid of steps; four steps for each."""
+    """Label → penalty, step → method, grid of steps: four steps for each that is tuned."""
 
     def implicit(step: float) -> ImplicitSGD:
         # As an array the step is an input of the program, compiled once for all steps.
@@ -38,6 +39,17 @@ def _methods(inner: int) -> dict[str, tuple[AbstractPenalty, Family, tuple[float
             Bregman(),
             lambda step: BackPropagation(optax.sgd(step)),
             (0.03, 0.1, 0.3, 1.0),
+        ),
+        LIFTED_ADAM + UNTUNED: (Bregman(), lambda step: OneSweep(optax.adam(step)), (1e-3,)),
+        LIFTED_ADAM + ", nudge 1" + UNTUNED: (
+            Bregman(),
+            lambda step: OneSweep(optax.adam(step), nudge=1.0),
+            (1e-3,),
+        ),
+        BACKPROP_ADAM + UNTUNED: (
+            Bregman(),
+            lambda step: BackPropagation(optax.adam(step)),
+            (1e-3,),
         ),
     }
 
@@ -97,6 +109,7 @@ def _write(record: Record, histories: dict, final: dict, shape: tuple[int, ...])
     report.table(
         columns, rows, f"{config['data']}, {config['epochs']} epochs, seeds {record.seeds}"
     )
+    histories = {label: runs for label, runs in histories.items() if UNTUNED not in label}
     baseline = [label for label in histories if label.startswith("back")]
     for name, title in (("validation_accuracy", "test accuracy"), ("loss", "training loss")):
         series = {
@@ -118,7 +131,8 @@ def _write(record: Record, histories: dict, final: dict, shape: tuple[int, ...])
     report.heading("How to read it")
     report.text(
         "Each method had the same tuning effort: four step sizes, judged on a sixth of the training "
-        "data that was then given back for the final runs. Test data chose nothing.",
+        "data that was then given back for the final runs. Test data chose nothing. The untuned rows "
+        "take Adam's usual step for both sides.",
         "One sweep costs the same matrix products as back-propagation. Implicit SGD solves a small "
         "optimisation problem per batch and costs several times more; what it buys is stability over "
         "step sizes, measured in the experiment step-size-stability.",
@@ -128,11 +142,11 @@ def _write(record: Record, histories: dict, final: dict, shape: tuple[int, ...])
 
 
 def _headline(record: Record, final: dict) -> None:
-    ours, theirs = final[LIFTED_ADAM], final[BACKPROP_ADAM]
+    ours, theirs = final[LIFTED_ADAM + UNTUNED], final[BACKPROP_ADAM + UNTUNED]
     ratio = np.median(ours["seconds_per_epoch"]) / np.median(theirs["seconds_per_epoch"])
     record.headline = [
         f"test accuracy lifted {spread(ours['test_accuracy'])}, "
-        f"back-propagation {spread(theirs['test_accuracy'])} (both Adam)",
+        f"back-propagation {spread(theirs['test_accuracy'])} (both Adam, step 1e-3)",
         f"time per epoch, lifted over back-propagation: {ratio:.2f}",
     ]
 
@@ -147,10 +161,17 @@ CLASSIFICATION = Experiment(
         "hidden": [256, 256],
         "batch": 128,
         "epochs": 5,
-        "tuning_epochs": 2,
+        "tuning_epochs": 3,
         "inner": 5,
         "seeds": [0, 1, 2],
     },
-    quick={"data": "digits", "hidden": [64, 64], "batch": 50, "epochs": 4, "seeds": [0, 1]},
+    quick={
+        "data": "digits",
+        "hidden": [64, 64],
+        "batch": 50,
+        "epochs": 4,
+        "tuning_epochs": 2,
+        "seeds": [0, 1],
+    },
     run=_run,
 )

@@ -35,6 +35,8 @@ def tune(
 ) -> float:
     """The grid's step with the lowest held-out loss or highest accuracy (a NaN never wins).
 
+    A grid of one is taken as it is.
+
     Args:
         record: collects the histories.
         energy: what is minimised.
@@ -44,6 +46,8 @@ def tune(
         label: of the method.
         settings: epochs and batch size for `fit`.
     """
+    if len(grid) == 1:
+        return float(grid[0])
     scores = []
     for step in grid:
         result = fit(energy, data[0], family(step), validation=data[1], progress=False, **settings)

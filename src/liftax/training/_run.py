@@ -79,9 +79,9 @@ class Run:
         if not self.history:
             self.history.rows.append({"epoch": 0, "step": 0, "seconds": 0.0, **self.observed()})
         shown = on_terminal() if progress is None else progress
-        label, batch = type(self.problem.method).__name__, self.size
-        total = self.epochs * self.per_epoch
-        with Bar(label, total, batch) if shown else contextlib.nullcontext(Silent()) as bar:
+        label, total = type(self.problem.method).__name__, self.epochs * self.per_epoch
+        per_step = self.samples if self.problem.method.full_batch else self.size
+        with Bar(label, total, per_step) if shown else contextlib.nullcontext(Silent()) as bar:
             reason = self.loop(bar, callback, shown)
         return Result(
             self.problem.energy,
