@@ -119,7 +119,8 @@ def _write(record: Record, histories: dict, final: dict, shape: tuple[int, ...])
         log = "y" if name == "loss" else ""
         plot = curves(series, "epoch", title, log=log, baseline=baseline)
         report.figure(
-            plot, f"{title} against epochs; bands span the seeds, back-propagation is dashed"
+            plot,
+            f"{title.capitalize()} against epochs; bands span the seeds, back-propagation is dashed",
         )
     report.heading("What the first layer learnt")
     assert record.model is not None
