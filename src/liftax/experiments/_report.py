@@ -16,7 +16,7 @@ h1 { line-height: 1.2; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(-
 figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; }
+th, td { white-space: nowrap; padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 tr.best td { font-weight: 600; } .lead { font-size: 1.1rem; }
 details pre { overflow-x: auto; font-size: .85rem; }
