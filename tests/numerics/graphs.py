@@ -14,20 +14,15 @@ def perceptrons(activation: AbstractPotential | str = "relu") -> Network:
     return mlp([6, 8, 7, 4], activation)
 
 
-def skips(curved: bool = True) -> Network:
-    """Two residual connections, nodes with several children and with several parents.
-
-    With `curved` two activations are tanh and sigmoid, whose prox is an inner solve (slow to
-    compile).
-    """
-    tanh, sigmoid = ("tanh", "sigmoid") if curved else ("clip", "leaky_relu")
+def skips() -> Network:
+    """Two residual connections, nodes with several children and with several parents."""
     return Network(
         (
-            Node("a", Dense(5), tanh, "input"),
+            Node("a", Dense(5), "tanh", "input"),
             Node("b", Dense(5), "relu", "a"),
             Node("c", Sum((Identity(), Dense(5, use_bias=False))), "identity", ("a", "b")),
             Node("e", Dense(4), "soft_threshold", "a"),
-            Node("d", Sum((Dense(4), Dense(4), Identity())), sigmoid, ("input", "c", "e")),
+            Node("d", Sum((Dense(4), Dense(4), Identity())), "sigmoid", ("input", "c", "e")),
             Node("out", Dense(3), "softmax", "d"),
         ),
         (6,),
@@ -71,4 +66,18 @@ def moved(energy: LiftedEnergy, params, x, y, seed: int = 1) -> States:
     return states
 
 
-NETWORKS = {"mlp": perceptrons, "skips": skips, "convolutional": convolutional}
+def residual() -> Network:
+    """The smallest graph with a skip connection: a node with two children, one with two parents."""
+    return Network(
+        (
+            Node("a", Dense(4), "relu", "input"),
+            Node("b", Dense(4), "leaky_relu", "a"),
+            Node("c", Sum((Identity(), Dense(4))), "identity", ("a", "b")),
+            Node("out", Dense(3), "softmax", "c"),
+        ),
+        (6,),
+    )
+
+
+# Dense chains are part of both.
+NETWORKS = {"skips": skips, "convolutional": convolutional}

@@ -21,24 +21,24 @@ from liftax.blocks import (
 )
 from liftax.methods import BlockCoordinateDescent
 
-from .graphs import NETWORKS, example, moved, perceptrons, skips
+from .graphs import NETWORKS, convolutional, example, moved, perceptrons, residual, skips
 
 ORDERS: dict[str, AbstractOrder] = {"gs": GaussSeidel(), "jacobi": Jacobi(), "rb": RedBlack()}
 
 
-CASES = [
-    ("mlp", "gs"),
-    ("convolutional", "gs"),
-    ("skips", "gs"),
-    ("skips", "jacobi"),
-    ("skips", "rb"),
-]
+CASES = {
+    "lifted": (perceptrons, "gs"),
+    "convolutional": (convolutional, "gs"),
+    "skips": (skips, "gs"),
+    "jacobi": (residual, "jacobi"),
+    "red-black": (residual, "rb"),
+}
 
 
-@pytest.mark.parametrize(("net", "order"), CASES)
-def test_plain_descent_never_increases_the_energy(net: str, order: str) -> None:
-    network = skips(curved=order == "gs") if net == "skips" else NETWORKS[net]()
-    energy = LiftedEnergy(network, Lifted() if net == "mlp" and order == "gs" else Bregman())
+@pytest.mark.parametrize("case", CASES)
+def test_plain_descent_never_increases_the_energy(case: str) -> None:
+    network, order = CASES[case][0](), CASES[case][1]
+    energy = LiftedEnergy(network, Lifted() if case == "lifted" else Bregman())
     params, x, y = example(network, samples=7)
     method = BlockCoordinateDescent(order=ORDERS[order])
 
