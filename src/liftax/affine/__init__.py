@@ -3,7 +3,13 @@
 from liftax.affine._affine import AbstractAffine as AbstractAffine
 from liftax.affine._affine import adjoint as adjoint
 from liftax.affine._affine import parameter_adjoint as parameter_adjoint
+from liftax.affine._bilinear import AbstractBilinear as AbstractBilinear
 from liftax.affine._convolution import Convolution as Convolution
 from liftax.affine._dense import Dense as Dense
 from liftax.affine._identity import Identity as Identity
+from liftax.affine._mix import Mix as Mix
+from liftax.affine._residual import Residual as Residual
+from liftax.affine._scores import Scores as Scores
 from liftax.affine._sum import Sum as Sum
+from liftax.affine._transposed_convolution import TransposedConvolution as TransposedConvolution
+from liftax.affine._transposed_dense import TransposedDense as TransposedDense

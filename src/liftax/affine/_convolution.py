@@ -9,61 +9,35 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine._affine import AbstractAffine, Params, Shape
-
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
-Pads = tuple[tuple[int, int], tuple[int, int]]
-
-
-def _convolve(x: Array, w: Array, stride: tuple[int, int], pads: Pads, dilation=(1, 1)) -> Array:
-    return jax.lax.conv_general_dilated(
-        x, w, stride, pads, lhs_dilation=dilation, dimension_numbers=_LAYOUT
-    )
+from liftax.affine._correlation import (
+    Pads,
+    Pair,
+    check,
+    correlate,
+    extent,
+    input_adjoint,
+    weight_adjoint,
+)
+from liftax.affine._weights import weights
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _stated(x: Array, w: Array, stride: tuple[int, int], pads: Pads) -> Array:
+def _stated(x: Array, w: Array, stride: Pair, pads: Pads) -> Array:
     """Convolution whose adjoints avoid the forms that XLA's CPU backend compiles badly in loops.
 
     Inside ``scan`` and ``fori_loop`` the automatic gradients of a convolution are 10 to 20 times
     slower there; a forward convolution and shifted matrix products are not.
     """
-    return _convolve(x, w, stride, pads)
+    return correlate(x, w, stride, pads)
 
 
-def _stated_forward(x: Array, w: Array, stride: tuple[int, int], pads: Pads):
-    return _convolve(x, w, stride, pads), (x, w)
+def _stated_forward(x: Array, w: Array, stride: Pair, pads: Pads):
+    return correlate(x, w, stride, pads), (x, w)
 
 
-def _stated_adjoint(stride: tuple[int, int], pads: Pads, kept: tuple[Array, Array], r: Array):
+def _stated_adjoint(stride: Pair, pads: Pads, kept: tuple[Array, Array], r: Array):
     x, w = kept
-    return _input_adjoint(x.shape, w, stride, pads, r), _weight_adjoint(x, w.shape, stride, pads, r)
-
-
-def _input_adjoint(shape: Shape, w: Array, stride: tuple[int, int], pads: Pads, r: Array) -> Array:
-    """A forward convolution of the (dilated) residual with the flipped, transposed kernel."""
-    flipped = jnp.swapaxes(w[::-1, ::-1], 2, 3)
-    back = []
-    for axis in (0, 1):
-        low = w.shape[axis] - 1 - pads[axis][0]
-        spread = (r.shape[axis + 1] - 1) * stride[axis] + 1
-        back.append((low, shape[axis + 1] + w.shape[axis] - 1 - spread - low))
-    return _convolve(r, flipped, (1, 1), (back[0], back[1]), stride)
-
-
-def _weight_adjoint(x: Array, shape: Shape, stride: tuple[int, int], pads: Pads, r: Array) -> Array:
-    """One matrix product per kernel position between the shifted input and the residual."""
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    height, width = ((n - 1) * s + 1 for n, s in zip(r.shape[1:3], stride, strict=True))
-    shifts = [
-        jnp.einsum(
-            "nhwi,nhwo->io",
-            padded[:, i : i + height : stride[0], j : j + width : stride[1]],
-            r,
-        )
-        for i in range(shape[0])
-        for j in range(shape[1])
-    ]
-    return jnp.stack(shifts).reshape(shape)
+    return input_adjoint(x.shape, w, stride, pads, r), weight_adjoint(x, w.shape, stride, pads, r)
 
 
 _stated.defvjp(_stated_forward, _stated_adjoint)
@@ -74,7 +48,8 @@ class Convolution(AbstractAffine):
 
     ``padding`` is "same" (zeros, output size = ceil(size/stride)) or "valid". As everywhere in deep
     learning the kernel is not flipped (cross-correlation). Initial weights are normal with variance
-    $\mathrm{gain}^2/(kh\,kw\,\mathrm{channels})$, the bias is zero.
+    $\mathrm{gain}^2/(kh\,kw\,\mathrm{channels})$, or gain times a random semi-orthogonal matrix
+    of shape (kh kw channels, features); the bias is zero.
     """
 
     features: int
@@ -83,15 +58,10 @@ class Convolution(AbstractAffine):
     padding: str = "same"
     use_bias: bool = True
     gain: float = 1.0
+    orthogonal: bool = False
 
     def __check_init__(self) -> None:
-        if self.padding not in ("same", "valid"):
-            raise ValueError(f"padding must be 'same' or 'valid', got {self.padding!r}")
-        if min(self.features, *self.kernel, *self.stride) < 1:
-            raise ValueError(
-                "features, kernel and stride must be at least 1, got "
-                f"{self.features}, {self.kernel}, {self.stride}"
-            )
+        check(self.features, self.kernel, self.stride, self.padding)
 
     def out_shape(self, *shapes: Shape) -> Shape:
         if len(shapes) != 1 or len(shapes[0]) != 3:
@@ -109,8 +79,9 @@ class Convolution(AbstractAffine):
 
     def init(self, key: PRNGKeyArray, *shapes: Shape, dtype: Any) -> Params:
         shape = (*self.kernel, shapes[0][-1], self.features)
-        scale = self.gain / math.sqrt(math.prod(shape[:3]))
-        params = {"weight": scale * jax.random.normal(key, shape, dtype)}
+        inputs = math.prod(shape[:3])
+        drawn = weights(key, inputs, self.features, self.gain, self.orthogonal, dtype)
+        params = {"weight": drawn.reshape(shape)}
         if self.use_bias:
             params["bias"] = jnp.zeros((self.features,), dtype)
         return params
@@ -118,7 +89,7 @@ class Convolution(AbstractAffine):
     def apply(self, params: Params, *inputs: Float[Array, "samples h w channels"]) -> Array:
         (u,) = inputs
         pads = (self._extent(u.shape[1], 0)[1:], self._extent(u.shape[2], 1)[1:])
-        convolve: Any = _stated if jax.default_backend() == "cpu" else _convolve
+        convolve: Any = _stated if jax.default_backend() == "cpu" else correlate
         z = convolve(u, params["weight"], self.stride, pads)
         return z + params["bias"] if self.use_bias else z
 
@@ -126,10 +97,4 @@ class Convolution(AbstractAffine):
         return Convolution(1, self.kernel, self.stride, self.padding, self.use_bias)
 
     def _extent(self, size: int, axis: int) -> tuple[int, int, int]:
-        """Output size and the zeros before and after, along one spatial axis."""
-        kernel, stride = self.kernel[axis], self.stride[axis]
-        if self.padding == "valid":
-            return (size - kernel) // stride + 1, 0, 0
-        out = -(-size // stride)
-        total = max((out - 1) * stride + kernel - size, 0)
-        return out, total // 2, total - total // 2
+        return extent(size, self.kernel[axis], self.stride[axis], self.padding)

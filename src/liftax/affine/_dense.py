@@ -3,23 +3,25 @@
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine._affine import AbstractAffine, Params, Shape
+from liftax.affine._weights import weights
 
 
 class Dense(AbstractAffine):
     r"""$z = u W + b$ with $W$ of shape (inputs, features); the example is flattened first.
 
     Initial weights are normal with variance $\mathrm{gain}^2/\mathrm{inputs}$ (gain $\sqrt2$ keeps
-    the second moment through a ReLU, He et al. 2015), the bias is zero.
+    the second moment through a ReLU, He et al. 2015), or gain times a random semi-orthogonal matrix
+    ($W^\top W$ or $WW^\top$ is $\mathrm{gain}^2 I$, Saxe et al. 2014); the bias is zero.
     """
 
     features: int
     use_bias: bool = True
     gain: float = 1.0
+    orthogonal: bool = False
 
     def __check_init__(self) -> None:
         if self.features < 1:
@@ -32,8 +34,7 @@ class Dense(AbstractAffine):
 
     def init(self, key: PRNGKeyArray, *shapes: Shape, dtype: Any) -> Params:
         inputs = math.prod(shapes[0])
-        scale = self.gain / math.sqrt(inputs)
-        params = {"weight": scale * jax.random.normal(key, (inputs, self.features), dtype)}
+        params = {"weight": weights(key, inputs, self.features, self.gain, self.orthogonal, dtype)}
         if self.use_bias:
             params["bias"] = jnp.zeros((self.features,), dtype)
         return params

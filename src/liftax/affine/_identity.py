@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine._affine import AbstractAffine, Params, Shape
+from liftax.affine._nothing import Nothing
 
 
 class Identity(AbstractAffine):
@@ -22,21 +22,5 @@ class Identity(AbstractAffine):
     def apply(self, params: Params, *inputs: Float[Array, "samples ..."]) -> Array:
         return inputs[0]
 
-    def thin(self) -> "_Nothing":
-        return _Nothing()
-
-
-class _Nothing(AbstractAffine):
-    """One channel of zeros: what a map without parameters adds to a thin map."""
-
-    def out_shape(self, *shapes: Shape) -> Shape:
-        return (*shapes[0][:-1], 1)
-
-    def init(self, key: PRNGKeyArray, *shapes: Shape, dtype: Any) -> Params:
-        return {}
-
-    def apply(self, params: Params, *inputs: Float[Array, "samples ..."]) -> Array:
-        return jnp.zeros_like(inputs[0][..., :1])
-
-    def thin(self) -> "_Nothing":
-        return self
+    def thin(self) -> Nothing:
+        return Nothing(self)
