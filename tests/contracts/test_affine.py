@@ -1,4 +1,6 @@
-"""Laws of the affine maps: affinity, adjoints; convolutions against XLA's own gradients."""
+"""Laws of the affine maps: affinity, adjoints, the norm of the thin map."""
+
+import functools
 
 import jax
 import jax.flatten_util
@@ -8,11 +10,18 @@ import pytest
 
 from liftax.affine import (
     AbstractAffine,
+    AveragePooling,
     Convolution,
     Dense,
     Identity,
+    Mean,
     Mix,
+    Normalisation,
+    Patches,
+    Pointwise,
+    Positions,
     Residual,
+    Scaled,
     Scores,
     Sum,
     TransposedConvolution,
@@ -51,24 +60,52 @@ MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
     "scores of heads": (Scores(2), ((3, 4), (2, 4))),
     "mix": (Mix(), ((1, 3, 4), (4, 2))),
     "mix of heads": (Mix(2), ((2, 3, 2), (2, 4))),
+    "pooling": (AveragePooling(2), ((4, 5, 2),)),
+    "pooling with overlap": (AveragePooling((3, 2), (2, 1)), ((6, 4, 2),)),
+    "mean of pictures": (Mean(), ((2, 3, 2),)),
+    "mean of tokens": (Mean(), ((3, 2),)),
+    "pointwise": (Pointwise(3), ((4, 2),)),
+    "pointwise on pictures": (Pointwise(2, use_bias=False), ((2, 2, 3),)),
+    "scaled": (Scaled(Dense(3), -0.3), ((2,),)),
+    "scaled residual": (Scaled(Residual(Pointwise(2)), 0.5), ((3, 2), (3, 4))),
+    "positions": (Positions(), ((3, 2),)),
+    "patches": (Patches(2), ((4, 6, 3),)),
+    "normalisation": (Normalisation(), ((3, 2),)),
+    "normalisation of vectors": (Normalisation(epsilon=0.1), ((3,),)),
+    "sum of blocks": (
+        Sum((Convolution(2, stride=(2, 2)), AveragePooling(2), Pointwise(2))),
+        ((4, 4, 1), (4, 4, 2), (2, 2, 3)),
+    ),
     "sum": (Sum((Dense(4), Identity(), Dense(4, use_bias=False))), ((5,), (4,), (3,))),
 }
 
-WITH_PARAMETERS = [
-    name
-    for name, (affine, shapes) in MAPS.items()
-    if affine.init(jax.random.key(0), *shapes, dtype=jnp.float32)
-]
+FIXED = ("mean", "variance")  # entries of the parameters that a map is not affine in
+
+
+def parameters(affine: AbstractAffine, shapes: tuple[tuple[int, ...], ...]):
+    """Positive entries (one of them may be a variance), without compiling what draws them."""
+    rng = np.random.default_rng(1)
+    init = functools.partial(affine.init, dtype=jnp.float64)
+    drawn = jax.eval_shape(lambda: init(jax.random.key(0), *shapes))
+    return jax.tree.map(lambda p: rng.uniform(0.2, 1.2, p.shape), drawn)
 
 
 def instance(name: str, samples: int = 3):
     affine, shapes = MAPS[name]
-    keys = jax.random.split(jax.random.key(0), 2 + 2 * len(shapes))
-    params = affine.init(keys[0], *shapes, dtype=jnp.float64)
-    params = jax.tree.map(lambda p: p + 0.1, params)
-    inputs = [jax.random.normal(k, (samples, *s)) for k, s in zip(keys[2:], shapes, strict=False)]
-    r = jax.random.normal(keys[1], (samples, *affine.out_shape(*shapes)))
-    return affine, params, tuple(inputs), r
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda p: p * rng.choice((1, -1), p.shape), parameters(affine, shapes))
+    if isinstance(affine, Normalisation):
+        params = params | {"variance": np.abs(params["variance"])}
+    inputs = tuple(rng.normal(size=(samples, *shape)) for shape in shapes)
+    r = rng.normal(size=(samples, *affine.out_shape(*shapes)))
+    return affine, *jax.tree.map(jnp.asarray, (params, inputs, r))
+
+
+def multiple(c: float, params):
+    """The multiple of the trained parameters."""
+    if isinstance(params, dict):
+        return {name: p if name in FIXED else c * p for name, p in params.items()}
+    return jax.tree.map(lambda p: c * p, params)
 
 
 def design(affine: AbstractAffine, params, inputs):
@@ -80,33 +117,37 @@ def design(affine: AbstractAffine, params, inputs):
 
 @pytest.mark.parametrize("name", MAPS)
 def test_laws(name: str) -> None:
+    """Affine in every parent and in the trained parameters, with the adjoints of the derivatives.
+
+    Maps act sample by sample, so 0, u and 2u go through in one batch.
+    """
     affine, params, inputs, r = instance(name)
 
     @jax.jit
     def laws(params, inputs, r):
-        z = affine.apply(params, *inputs)
         errors = {}
         for p, u in enumerate(inputs):
-            others = list(inputs)
-
-            def slot(v, p=p, others=others):
-                return affine.apply(params, *others[:p], v, *others[p + 1 :])
-
-            errors[f"affine in parent {p}"] = slot(2 * u) - 2 * slot(u) + slot(0 * u)
+            thrice = [jnp.concatenate([v, v, v]) for v in inputs]
+            thrice[p] = jnp.concatenate([0 * u, u, 2 * u])
+            zero, one, two = jnp.split(affine.apply(params, *thrice), 3)
+            errors[f"affine in parent {p}"] = two - 2 * one + zero
             pulled = adjoint(affine, params, inputs, p, r)
-            dot = jnp.vdot(slot(u) - slot(0 * u), r) - jnp.vdot(u, pulled)
-            errors[f"adjoint of parent {p}"] = dot
+            errors[f"adjoint of parent {p}"] = jnp.vdot(one - zero, r) - jnp.vdot(u, pulled)
+        zero, one, two = (affine.apply(multiple(c, params), *inputs) for c in (0.0, 1.0, 2.0))
+        errors["affine in the parameters"] = two - 2 * one + zero
         gradient = parameter_adjoint(affine, params, inputs, r)
-        zero = jax.tree.map(jnp.zeros_like, params)
         dots = jax.tree.map(jnp.vdot, params, gradient)
         paired = sum(jax.tree.leaves(dots), start=jnp.zeros(()))
-        errors["parameter adjoint"] = jnp.vdot(z - affine.apply(zero, *inputs), r) - paired
-        return z, errors
+        errors["parameter adjoint"] = jnp.vdot(one - zero, r) - paired
+        return one, errors
 
     z, errors = laws(params, inputs, r)
     assert z.shape == r.shape
     for law, error in errors.items():
         assert jnp.max(jnp.abs(error)) < 1e-11, law
+
+
+WITH_PARAMETERS = [name for name, row in MAPS.items() if jax.tree.leaves(parameters(*row))]
 
 
 @pytest.mark.parametrize("name", WITH_PARAMETERS)
@@ -116,15 +157,26 @@ def test_thin_maps_have_the_norm_of_the_whole(name: str) -> None:
     thin, shapes = affine.thin(), MAPS[name][1]
 
     @jax.jit
-    def designs(params, inputs):
-        theta = thin.init(jax.random.key(1), *shapes, dtype=jnp.float64)
-        nothing = thin.apply(jax.tree.map(jnp.zeros_like, theta), *inputs)
+    def designs(params, theta, inputs):
+        if isinstance(affine, Normalisation):
+            params = affine.statistics(params, *inputs)
+        nothing = thin.apply(multiple(0.0, theta), *inputs)
         return design(affine, params, inputs), design(thin, theta, inputs), nothing
 
-    whole, slim, nothing = designs(params, inputs)
+    whole, slim, nothing = designs(params, parameters(thin, shapes), inputs)
     np.testing.assert_allclose(np.linalg.norm(slim, 2), np.linalg.norm(whole, 2), rtol=1e-12)
-    assert jnp.all(nothing == 0)
+    assert np.all(np.asarray(nothing) == 0)
     assert nothing.shape[1:] == thin.out_shape(*shapes)
+
+
+@pytest.mark.parametrize("name", [name for name in MAPS if name not in WITH_PARAMETERS])
+def test_thin_maps_without_parameters_are_zero(name: str) -> None:
+    """In the shape of a one-channel output, so that a sum with thin maps is one too."""
+    affine, shapes = MAPS[name]
+    thin, (_, _, inputs, _) = affine.thin(), instance(name)
+    found = np.asarray(thin.apply({}, *inputs))
+    assert found.shape[1:] == (*affine.out_shape(*shapes)[:-1], 1) == thin.out_shape(*shapes)
+    assert not found.any()
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -189,3 +241,33 @@ def test_misuse_of_adjoints_and_bilinear_maps_is_named() -> None:
     for bilinear in (Scores, Mix):
         with pytest.raises(ValueError, match="heads must be at least 1, got 0"):
             bilinear(0)
+
+
+def test_misuse_of_maps_of_positions_is_named() -> None:
+    with pytest.raises(ValueError, match=r"at least 1, got \(2, 0\), None"):
+        AveragePooling((2, 0))
+    with pytest.raises(ValueError, match=r"of shape \(height, width, channels\)"):
+        AveragePooling(2).out_shape((4, 4))
+    with pytest.raises(ValueError, match=r"window \(3, 3\) does not fit"):
+        AveragePooling(3).out_shape((2, 4, 1))
+    with pytest.raises(ValueError, match="Mean takes one parent with positions"):
+        Mean().out_shape((4,))
+    with pytest.raises(ValueError, match="features must be at least 1, got 0"):
+        Pointwise(0)
+    for affine in (Pointwise(2), Positions(), Normalisation()):
+        with pytest.raises(ValueError, match="takes one parent with channels last, got"):
+            affine.out_shape((2,), (2,))
+    with pytest.raises(ValueError, match="map: a Scaled map states no norms"):
+        Scaled(Scores(), 2.0)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        Patches(0)
+    with pytest.raises(ValueError, match=r"of shape \(height, width, channels\)"):
+        Patches(2).out_shape((4, 4))
+    with pytest.raises(
+        ValueError, match="size must divide the input's height 4 and width 5, got 2"
+    ):
+        Patches(2).out_shape((4, 5, 1))
+    with pytest.raises(ValueError, match=r"momentum must lie in \[0, 1\], got 1.5"):
+        Normalisation(momentum=1.5)
+    with pytest.raises(ValueError, match="epsilon must be positive, got 0"):
+        Normalisation(epsilon=0.0)

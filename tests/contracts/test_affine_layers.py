@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from liftax.affine import (
+    AbstractAffine,
     AbstractBilinear,
+    AveragePooling,
     Convolution,
     Dense,
+    Normalisation,
+    Patches,
+    Pointwise,
+    Positions,
     Residual,
+    Scaled,
     Sum,
     TransposedConvolution,
     TransposedDense,
@@ -75,6 +82,27 @@ def test_transposed_convolution_against_xla(name: str) -> None:
         return (z, *pull(r)), (ours, grad, adjoint(affine, params, (u,), 0, r))
 
     for expected, found in zip(*both(params, u, r), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["convolution strided", "transposed convolution"])
+def test_other_backends_differentiate_by_themselves(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only on the CPU adjoints are stated; the automatic ones are the same numbers."""
+    affine, params, inputs, r = instance(name)
+
+    def run(params, inputs, r):
+        slopes = parameter_adjoint(affine, params, inputs, r), adjoint(affine, params, inputs, 0, r)
+        return affine.apply(params, *inputs), slopes
+
+    def both(params, inputs, r):
+        stated = run(params, inputs, r)
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+        return stated, run(params, inputs, r)
+
+    stated, automatic = map(jax.tree.leaves, jax.jit(both)(params, inputs, r))
+    for expected, found in zip(automatic, stated, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -149,3 +177,114 @@ def test_attention_of_heads() -> None:
         np.testing.assert_allclose(found[:, h], expected / np.sqrt(2), atol=1e-12)
         expected = np.asarray(s)[:, h] @ np.asarray(v)[..., part]
         np.testing.assert_allclose(mixed[..., part], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["pooling", "pooling with overlap"])
+def test_pooling_against_xla(name: str) -> None:
+    affine, _, (u,), _ = instance(name)
+    assert isinstance(affine, AveragePooling)
+    window, stride = (1, *affine.window, 1), (1, *(affine.stride or affine.window), 1)
+    total = jax.lax.reduce_window(u, 0.0, jax.lax.add, window, stride, "valid")
+    np.testing.assert_allclose(affine.apply({}, u), np.asarray(total) / np.prod(window), atol=1e-14)
+
+
+def test_pointwise_is_a_convolution_of_one_pixel() -> None:
+    affine, params, (u,), _ = instance("pointwise on pictures")
+    assert isinstance(affine, Pointwise)
+    same = {"weight": params["weight"][None, None]}
+    expected = Convolution(affine.features, (1, 1), use_bias=False).apply(same, u)
+    np.testing.assert_allclose(affine.apply(params, u), expected, atol=1e-14)
+
+
+def test_scaled_shares_parameters() -> None:
+    affine, params, (u,), _ = instance("scaled")
+    assert isinstance(affine, Scaled)
+    np.testing.assert_array_equal(affine.apply(params, u), -0.3 * affine.map.apply(params, u))
+
+
+def test_patches_are_cut_outs() -> None:
+    _, _, (u,), _ = instance("patches")
+    found = np.asarray(Patches(2).apply({}, u))
+    for k, (i, j) in enumerate(np.ndindex(2, 3)):
+        cut = np.asarray(u)[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+        np.testing.assert_array_equal(found[:, k], cut.reshape(len(cut), -1))
+
+
+def test_positions_start_small() -> None:
+    affine = Positions()
+    params = affine.init(jax.random.key(0), (50, 40), dtype=jnp.float64)
+    np.testing.assert_allclose(np.std(params["positions"]), 0.02, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["normalisation", "normalisation of vectors"])
+def test_normalisation_of_its_own_batch(name: str) -> None:
+    """With the batch's statistics, channels have mean 0 and variance v/(v + epsilon)."""
+    affine, params, (u,), r = instance(name)
+    assert isinstance(affine, Normalisation)
+    initial = affine.init(jax.random.key(0), u.shape[1:], dtype=jnp.float64)
+
+    @jax.jit
+    def run(params, initial, u, r):
+        new = affine.statistics(params, u)
+        gradient = parameter_adjoint(affine, new, (u,), r)
+        return (
+            new,
+            affine.averaged(params, new),
+            affine.apply(affine.statistics(initial, u), u),
+            gradient,
+        )
+
+    new, averaged, z, gradient = run(params, initial, u, r)
+    flat = np.asarray(u).reshape(-1, u.shape[-1])
+    np.testing.assert_allclose(new["mean"], flat.mean(axis=0), atol=1e-14)
+    np.testing.assert_allclose(new["variance"], flat.var(axis=0), atol=1e-14)
+    shrunk = flat.var(axis=0) / (flat.var(axis=0) + affine.epsilon)
+    flat = np.asarray(z).reshape(-1, z.shape[-1])
+    np.testing.assert_allclose(flat.mean(axis=0), 0, atol=1e-14)
+    np.testing.assert_allclose(flat.var(axis=0), shrunk, atol=1e-14)
+    for name in ("scale", "shift"):
+        np.testing.assert_array_equal(averaged[name], params[name])
+    for name in ("mean", "variance"):
+        assert not np.asarray(gradient[name]).any()
+        np.testing.assert_allclose(averaged[name], 0.9 * params[name] + 0.1 * new[name], atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("affine", "shape"),
+    [
+        (Dense(3, gain=2.0, orthogonal=True), (2, 2)),
+        (Dense(4, gain=0.5, orthogonal=True), (3,)),
+        (Convolution(3, (2, 2), gain=2.0, orthogonal=True), (4, 4, 2)),
+        (Pointwise(3, gain=2.0, orthogonal=True), (5, 4)),
+        (TransposedDense(3, gain=2.0, orthogonal=True), (4,)),
+        (TransposedDense(4, gain=2.0, orthogonal=True), (2,)),
+    ],
+)
+def test_orthogonal_weights(affine, shape: tuple[int, ...]) -> None:
+    r"""$W^\top W = \mathrm{gain}^2 I$ or $WW^\top = \mathrm{gain}^2 I$."""
+    weight = np.asarray(affine.init(jax.random.key(0), shape, dtype=jnp.float64)["weight"])
+    matrix = weight if isinstance(affine, TransposedDense) else weight.reshape(-1, affine.features)
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    np.testing.assert_allclose(tall.T @ tall, affine.gain**2 * np.eye(tall.shape[1]), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("affine", "shape"),
+    [
+        (Dense(40, gain=2.0), (50,)),
+        (TransposedDense(40, gain=2.0), (50,)),
+        (Pointwise(40, gain=2.0), (3, 50)),
+        (Convolution(40, gain=2.0), (4, 4, 6)),
+        (TransposedConvolution(4, (4, 4), (2, 2), gain=2.0), (4, 4, 40)),
+    ],
+)
+def test_initial_weights_keep_the_second_moment(affine: AbstractAffine, shape) -> None:
+    """Times gain squared, at an output that sees no border."""
+
+    @jax.jit
+    def run(u):
+        return affine.apply(affine.init(jax.random.key(0), shape, dtype=jnp.float64), u)
+
+    z = np.asarray(run(np.random.default_rng(0).normal(size=(100, *shape))))
+    inner = z if z.ndim < 4 else z[:, 1:-1, 1:-1]
+    np.testing.assert_allclose(np.mean(np.square(inner)), 4, rtol=0.15)
