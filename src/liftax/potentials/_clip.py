@@ -6,10 +6,11 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.potentials._potential import AbstractPotential, Tau
+from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
+from liftax.potentials._potential import Intervals, Tau
 
 
-class Clip(AbstractPotential):
+class Clip(AbstractPiecewiseLinear):
     r"""Ψ is 0 on $[l, h]$, else $+\infty$; σ and $\mathrm{prox}_{\tau\Psi}$ clip to $[l, h]$.
 
     Hard tanh with the defaults, ReLU6 with `Clip(0.0, 6.0)`. $\Psi^*(s) = \sum\max(ls, hs)$ and
@@ -24,6 +25,10 @@ class Clip(AbstractPotential):
     """
 
     separable: ClassVar[bool] = True
+    learnable: ClassVar[Intervals] = {
+        "low": (-math.inf, math.inf),
+        "high": (-math.inf, math.inf),
+    }
     low: float | Float[Array, "..."] = -1.0
     high: float | Float[Array, "..."] = 1.0
 
@@ -52,6 +57,14 @@ class Clip(AbstractPotential):
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         u = self.activation(z)
         return jnp.sum(u * (z - 0.5 * u))
+
+    def pieces(self) -> Pieces:
+        low, high = self.low, self.high
+        return (
+            (-math.inf, low, 0.0, low),
+            (low, high, 1.0, 0.0),
+            (high, math.inf, 0.0, high),
+        )
 
     def _ends(self, u: Float[Array, "..."]) -> tuple[Array, Array]:
         return jnp.asarray(self.low, u.dtype), jnp.asarray(self.high, u.dtype)

@@ -1,14 +1,16 @@
 """The identity."""
 
+import math
 from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.potentials._potential import AbstractPotential, Tau
+from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
+from liftax.potentials._potential import Tau
 
 
-class Identity(AbstractPotential):
+class Identity(AbstractPiecewiseLinear):
     r"""$\Psi = 0$: $\mathrm{prox}_{\tau\Psi}(v) = v$ and $\sigma(z) = z$.
 
     $\varphi^*(z) = \frac12\|z\|^2$; $\Psi^*$ is 0 at $s = 0$ and $+\infty$ elsewhere.
@@ -30,3 +32,6 @@ class Identity(AbstractPotential):
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(z * z)
+
+    def pieces(self) -> Pieces:
+        return ((-math.inf, math.inf, 1.0, 0.0),)

@@ -1,14 +1,16 @@
 """The leaky rectified linear unit."""
 
+import math
 from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.potentials._potential import AbstractPotential, Tau
+from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
+from liftax.potentials._potential import Intervals, Tau
 
 
-class LeakyReLU(AbstractPotential):
+class LeakyReLU(AbstractPiecewiseLinear):
     r"""$\Psi(u) = \sum \frac12(\frac1a - 1)\min(u, 0)^2$ with the slope $a \in (0, 1]$.
 
     $\mathrm{prox}_{\tau\Psi}(v) = v$ for $v \ge 0$ and $av/(a + \tau(1-a))$ below, so there
@@ -24,6 +26,7 @@ class LeakyReLU(AbstractPotential):
     """
 
     separable: ClassVar[bool] = True
+    learnable: ClassVar[Intervals] = {"slope": (1e-3, 1.0)}
     slope: float | Float[Array, "..."] = 0.01
 
     def __check_init__(self) -> None:
@@ -49,3 +52,6 @@ class LeakyReLU(AbstractPotential):
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(z * self.activation(z))
+
+    def pieces(self) -> Pieces:
+        return ((-math.inf, 0.0, self.slope, 0.0), (0.0, math.inf, 1.0, 0.0))

@@ -1,26 +1,24 @@
 """The convex object that everything else is built from."""
 
 import abc
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Tau = float | Float[Array, ""]
+Intervals = Mapping[str, tuple[float, float]]  # of admissible values, by the name of a field
 
 
-class AbstractPotential(eqx.Module):
-    r"""A proper, convex, lower semi-continuous Ψ, and the activation $\sigma = \mathrm{prox}_\Psi$.
+class AbstractRegulariser(eqx.Module):
+    r"""A function Ψ with its proximal map, which is all that a penalty on parameters needs.
 
-    Conventions: $\mathrm{prox}_{\tau\Psi}(v) = \arg\min_u\, \tau\Psi(u) + \frac12\|u-v\|^2$ (τ
-    multiplies Ψ, the ½ stands at the square); $\varphi = \frac12\|\cdot\|^2 + \Psi$ with conjugate
-    $\varphi^*$, and $\nabla\varphi^* = \sigma$. Every method acts on one example of any shape;
-    batches go through `jax.vmap`. Results keep the dtype of their argument.
-
-    Source: Moreau (1962); Combettes & Pesquet (2020); arXiv 2510.09796, section 2.
+    Convention: $\mathrm{prox}_{\tau\Psi}(v) = \arg\min_u\, \tau\Psi(u) + \frac12\|u-v\|^2$ (τ
+    multiplies Ψ, the ½ stands at the square). Ψ need not be convex; an `AbstractPotential` is.
+    Every method acts on one array of any shape, results keep the dtype of their argument.
     """
-
-    separable: eqx.AbstractClassVar[bool]
 
     @abc.abstractmethod
     def value(self, u: Float[Array, "..."]) -> Float[Array, ""]:
@@ -29,6 +27,26 @@ class AbstractPotential(eqx.Module):
     @abc.abstractmethod
     def prox(self, v: Float[Array, "..."], tau: Tau) -> Float[Array, "..."]:
         r"""$\mathrm{prox}_{\tau\Psi}(v)$ for any $\tau > 0$."""
+
+
+class AbstractPotential(AbstractRegulariser):
+    r"""A proper, convex, lower semi-continuous Ψ, and the activation $\sigma = \mathrm{prox}_\Psi$.
+
+    Conventions: $\mathrm{prox}_{\tau\Psi}(v) = \arg\min_u\, \tau\Psi(u) + \frac12\|u-v\|^2$ (τ
+    multiplies Ψ, the ½ stands at the square); $\varphi = \frac12\|\cdot\|^2 + \Psi$ with conjugate
+    $\varphi^*$, and $\nabla\varphi^* = \sigma$. Every method acts on one example of any shape;
+    batches go through `jax.vmap`. Results keep the dtype of their argument.
+
+    `learnable` maps the fields that may be learnt to their admissible intervals. They may be arrays
+    that broadcast against the example, and
+    $\partial_\rho\varphi_\rho^*(z) = -\partial_\rho\Psi_\rho(u)$ at $u = \sigma(z)$ held fixed
+    (the envelope theorem).
+
+    Source: Moreau (1962); Combettes & Pesquet (2020); arXiv 2510.09796, section 2.
+    """
+
+    separable: eqx.AbstractClassVar[bool]
+    learnable: ClassVar[Intervals] = {}
 
     @abc.abstractmethod
     def conjugate(self, s: Float[Array, "..."]) -> Float[Array, ""]:

@@ -1,15 +1,17 @@
 """The rectified linear unit."""
 
+import math
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.potentials._potential import AbstractPotential, Tau
+from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
+from liftax.potentials._potential import Tau
 
 
-class ReLU(AbstractPotential):
+class ReLU(AbstractPiecewiseLinear):
     r"""Ψ is 0 for $u \ge 0$, else $+\infty$; σ and $\mathrm{prox}_{\tau\Psi}$ are $\max(\cdot, 0)$.
 
     $\Psi^*(s) = 0$ for $s \le 0$, else $+\infty$; $\varphi^*(z) = \frac12\|\max(z, 0)\|^2$.
@@ -31,3 +33,6 @@ class ReLU(AbstractPotential):
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(jax.nn.relu(z) ** 2)
+
+    def pieces(self) -> Pieces:
+        return ((-math.inf, 0.0, 0.0, 0.0), (0.0, math.inf, 1.0, 0.0))

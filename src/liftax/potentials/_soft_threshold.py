@@ -1,14 +1,16 @@
 """Soft-thresholding."""
 
+import math
 from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.potentials._potential import AbstractPotential, Tau
+from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
+from liftax.potentials._potential import Intervals, Tau
 
 
-class SoftThreshold(AbstractPotential):
+class SoftThreshold(AbstractPiecewiseLinear):
     r"""$\Psi(u) = \rho\|u\|_1$; $\mathrm{prox}_{\tau\Psi}$ moves entries towards 0 by τρ, σ by ρ.
 
     $\Psi^*(s) = 0$ if $|s| \le \rho$, else $+\infty$; $\varphi^*(z) = \frac12\|\sigma(z)\|^2$.
@@ -21,6 +23,7 @@ class SoftThreshold(AbstractPotential):
     """
 
     separable: ClassVar[bool] = True
+    learnable: ClassVar[Intervals] = {"threshold": (0.0, math.inf)}
     threshold: float | Float[Array, "..."] = 1.0
 
     def __check_init__(self) -> None:
@@ -42,6 +45,14 @@ class SoftThreshold(AbstractPotential):
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(self.activation(z) ** 2)
+
+    def pieces(self) -> Pieces:
+        rho = self.threshold
+        return (
+            (-math.inf, -rho, 1.0, rho),
+            (-rho, rho, 0.0, 0.0),
+            (rho, math.inf, 1.0, -rho),
+        )
 
 
 def _shrink(v: Array, amount: Array) -> Array:
