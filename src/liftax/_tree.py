@@ -20,3 +20,16 @@ def normal(key: Any, tree: Any) -> Any:
         jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=False)
     ]
     return jax.tree.unflatten(structure, drawn)
+
+
+def inner(a: Any, b: Any) -> Float[Array, ""]:
+    """Sum of the products of all entries."""
+    return sum(
+        (jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)),
+        start=jnp.zeros((), jax.tree.leaves(a)[0].dtype),
+    )
+
+
+def minus(a: Any, b: Any) -> Any:
+    """The difference."""
+    return jax.tree.map(jnp.subtract, a, b)

@@ -63,9 +63,10 @@ def test_plain_descent_never_increases_the_energy(case: str) -> None:
 def test_state_curvature_is_the_norm_of_the_maps() -> None:
     network = skips()
     energy = LiftedEnergy(network, weights={"b": 2.0, "e": 0.5})
-    params, _, _ = example(network)
-    probes = state_probes(network, jax.random.key(0), jnp.float64)
-    measured, _ = jax.jit(lambda p: state_curvature(energy, params, p, ("a",), 300))(probes)
+    params, x, y = example(network)
+    states, _, _ = energy.clamp(x, y, params)
+    probes = state_probes(network, jax.random.key(0), jnp.float64, ("a",))
+    measured, _ = jax.jit(lambda p: state_curvature(energy, params, states, p, ("a",), 300))(probes)
     found = measured["a"]
     norm = lambda w: np.linalg.norm(np.asarray(w), 2) ** 2  # noqa: E731
     expected = 2 * norm(params["b"]["weight"]) + 1 + 0.5 * norm(params["e"]["weight"])
@@ -79,7 +80,7 @@ def test_joint_curvature_bounds_the_hessian_of_simultaneous_moves() -> None:
     params, x, y = example(network, samples=1)
     states = moved(energy, params, x, y)
     group = network.hidden
-    probes = state_probes(network, jax.random.key(0), jnp.float64)
+    probes = state_probes(network, jax.random.key(0), jnp.float64, group)
     sizes = {j: states[j].size for j in group}
     flat = jnp.concatenate([states[j].ravel() for j in group])
 
@@ -94,7 +95,7 @@ def test_joint_curvature_bounds_the_hessian_of_simultaneous_moves() -> None:
         return total
 
     hessian = np.asarray(jax.jit(jax.hessian(smooth))(flat))
-    constants, _ = jax.jit(lambda p: state_curvature(energy, params, p, group, 300))(probes)
+    constants, _ = jax.jit(lambda p: state_curvature(energy, params, states, p, group, 300))(probes)
     bound = [np.full(sizes[j], constants[j]) for j in group]
     assert np.linalg.eigvalsh(np.diag(np.concatenate(bound)) - hessian).min() >= -1e-8
 

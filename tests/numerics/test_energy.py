@@ -6,7 +6,7 @@ import pytest
 from jaxtyping import Array
 
 from liftax import Bregman, Lifted, LiftedEnergy, Quadratic
-from liftax.blocks import parameter_gradient, state_gradient, state_step
+from liftax.blocks import ParameterBlock, StateBlock, target
 from liftax.potentials import SoftThreshold
 
 from .graphs import NETWORKS, example, moved, perceptrons
@@ -43,13 +43,21 @@ def test_gradients_are_those_of_the_definition(net: str, penalty: str) -> None:
     @jax.jit
     def both(params, states):
         z = {n.name: network.preactivation(params, states, n.name) for n in network.nodes}
-        signals = {n.name: energy.residual(states, z, n.name) for n in network.nodes}
-        ours = parameter_gradient(energy, params, states, signals)
+        block = ParameterBlock(energy, params, states, z)
+        ours = block.gradient(block.x)
         theirs = jax.grad(lambda p: smooth_energy(energy, p, states))(params)
-        pulls = {j: state_gradient(energy, params, states, z, j) for j in network.hidden}
+        blocks = {j: StateBlock(energy, params, states, z, (j,)) for j in network.hidden}
+        pulls = {j: block.gradient(block.x)[j] for j, block in blocks.items()}
         value = energy.value(params, states), smooth_energy(energy, params, states)
 
-        # The definition's gradient in u_j holds the node's own term too; it is taken off.
+        # Of a node's own penalty the smooth part is -<u, c(z)>; the rest is in the prox.
+        linear = {
+            j: jax.vmap(network.node(j).potential.activation)(z[j])
+            if penalty == "quadratic"
+            else z[j]
+            for j in pulls
+        }
+
         def children_only(hidden):
             all_states = {**states, **hidden}
             return x.shape[0] * sum(
@@ -57,7 +65,11 @@ def test_gradients_are_those_of_the_definition(net: str, penalty: str) -> None:
                 for c in {c.name for j in hidden for c, _ in network.children(j)}
             )
 
-        expected = {j: jax.grad(lambda u, j=j: children_only({j: u}))(states[j]) for j in pulls}
+        expected = {
+            j: jax.grad(lambda u, j=j: children_only({j: u}))(states[j])
+            - weights.get(j, 1.0) * linear[j]
+            for j in pulls
+        }
         return ours, theirs, pulls, expected, value
 
     ours, theirs, pulls, expected, value = both(params, states)
@@ -89,7 +101,8 @@ def test_state_step_minimises_its_majorant(penalty: str, activity: bool) -> None
         return grid[jnp.argmin(jax.vmap(lambda v: majorant(v, u, z, g))(grid))]
 
     best = jax.lax.map(lambda row: search(*row), tuple(a.reshape(-1) for a in (u, z, g)))
-    found = state_step(energy, u, z, g, name, tau)
+    block = StateBlock(energy, {}, {name: u}, {name: z}, (name,))
+    found = block.prox({name: u - tau * (g - target(energy, z, name))}, {name: tau})[name]
     assert jnp.max(jnp.abs(found.reshape(-1) - best)) < 3e-5
 
 

@@ -17,7 +17,7 @@ from liftax import (
     Quadratic,
 )
 from liftax.affine import Dense
-from liftax.blocks import Fixed, Jacobi, Lipschitz, RedBlack
+from liftax.blocks import Fixed, Jacobi, Lipschitz, ProximalGradient, RedBlack
 from liftax.networks import chain
 from liftax.potentials import LeakyReLU, SoftThreshold
 from tests.blind import Blind
@@ -148,7 +148,9 @@ def test_a_small_implicit_step_is_a_gradient_step() -> None:
         OneSweep(optax.sgd(0.1)),
         ImplicitSGD(1.0, 2, order=RedBlack()),
         BlockCoordinateDescent(order=Jacobi()),
-        BlockCoordinateDescent(state_step=Fixed(0.1), parameter_step=Lipschitz(1.5)),
+        BlockCoordinateDescent(
+            state_step=ProximalGradient(Fixed(0.1)), parameter_step=ProximalGradient(Lipschitz(1.5))
+        ),
     ],
 )
 def test_an_activation_whose_derivative_raises_still_trains(method) -> None:

@@ -93,6 +93,20 @@ class Convolution(AbstractAffine):
         z = convolve(u, params["weight"], self.stride, pads)
         return z + params["bias"] if self.use_bias else z
 
+    def rows(self, u: Float[Array, "samples h w channels"]) -> Float[Array, "positions columns"]:
+        """The patches that meet the kernel, in the order of its flattened entries."""
+        pads = (self._extent(u.shape[1], 0)[1:], self._extent(u.shape[2], 1)[1:])
+        padded = jnp.pad(u, ((0, 0), *pads, (0, 0)))
+        height, width, _ = self.out_shape(u.shape[1:])
+        (down, right), reach = self.stride, (self.stride[0] * height, self.stride[1] * width)
+        shifts = [
+            padded[:, i : i + reach[0] : down, j : j + reach[1] : right]
+            for i in range(self.kernel[0])
+            for j in range(self.kernel[1])
+        ]
+        shifts = [s[:, :height, :width] for s in shifts]
+        return jnp.concatenate(shifts, axis=-1).reshape(-1, len(shifts) * u.shape[-1])
+
     def thin(self) -> "Convolution":
         return Convolution(1, self.kernel, self.stride, self.padding, self.use_bias)
 

@@ -44,5 +44,9 @@ class Dense(AbstractAffine):
         z = u.reshape(u.shape[0], -1) @ params["weight"]
         return z + params["bias"] if self.use_bias else z
 
+    def rows(self, u: Float[Array, "samples ..."]) -> Float[Array, "samples columns"]:
+        """The flattened examples, which meet the weights."""
+        return u.reshape(u.shape[0], -1)
+
     def thin(self) -> "Dense":
         return Dense(1, self.use_bias)

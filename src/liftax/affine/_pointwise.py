@@ -43,5 +43,9 @@ class Pointwise(AbstractAffine):
         z = inputs[0] @ params["weight"]
         return z + params["bias"] if self.use_bias else z
 
+    def rows(self, u: Float[Array, "... channels"]) -> Float[Array, "positions channels"]:
+        """The vectors of all samples and positions, which meet the weights."""
+        return u.reshape(-1, u.shape[-1])
+
     def thin(self) -> "Pointwise":
         return Pointwise(1, self.use_bias)

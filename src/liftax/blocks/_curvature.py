@@ -9,22 +9,25 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax import _tree
 from liftax._iterate import repeat
-from liftax.affine import adjoint, parameter_adjoint
+from liftax.affine import AbstractBilinear, adjoint, parameter_adjoint
+from liftax.blocks._block import Constants, Probes
 from liftax.networks import Network, Node, Params, States
-from liftax.objectives import LiftedEnergy
+from liftax.objectives import LiftedEnergy, scaled
 
-Probes = dict[str, Any]
-Constants = dict[str, Array]
 Operator = Callable[[Any], Any]
 
 
-def state_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
-    """A random start vector for every edge of the graph, in the shape of the parent's example."""
+def state_probes(network: Network, key: PRNGKeyArray, dtype: Any, group: tuple[str, ...]) -> Probes:
+    """A random start vector for every edge from the group, in the shape of the parent's example.
+
+    Bilinear maps have none: they bound their norms themselves.
+    """
     shapes = network.shapes
     probes = {
         _edge(node, position): jnp.zeros((1, *shapes[parent]), dtype)
         for node in network.nodes
         for position, parent in enumerate(node.parents)
+        if parent in group and not isinstance(node.affine, AbstractBilinear)
     }
     return _tree.normal(key, probes)
 
@@ -42,7 +45,12 @@ def parameter_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
 
 
 def state_curvature(
-    energy: LiftedEnergy, params: Params, probes: Probes, group: tuple[str, ...], steps: int
+    energy: LiftedEnergy,
+    params: Params,
+    states: States,
+    probes: Probes,
+    group: tuple[str, ...],
+    steps: int,
 ) -> tuple[Constants, Probes]:
     r"""Lipschitz constants in the $u_j$ of a group of nodes that move at the same time.
 
@@ -58,7 +66,7 @@ def state_curvature(
         The constants, for the energy of one sample, and the probes after `steps` power iterations.
     """
     network = energy.network
-    norms, probes = _edge_norms(network, params, probes, group, steps)
+    norms, probes = _edge_norms(network, params, states, probes, group, steps)
     constants = {}
     for name in group:
         moving = set(group) - {name}
@@ -68,11 +76,12 @@ def state_curvature(
             coupled = [norms[_edge(child, k)] for k, p in enumerate(child.parents) if p in moving]
             if child.name in moving:
                 coupled.append(jnp.ones_like(own))
-            total = total + energy.weight(child.name) * own * sum(coupled, start=own)
+            factor = energy.weight(child.name) * energy.loss_at(child.name).smoothness
+            total = total + scaled(factor, own * sum(coupled, start=own))
         node = network.node(name)
         for position, parent in enumerate(node.parents):
             if parent in moving:
-                total = total + energy.weight(name) * norms[_edge(node, position)]
+                total = total + scaled(energy.weight(name), norms[_edge(node, position)])
         constants[name] = total
     return constants, probes
 
@@ -82,13 +91,17 @@ def parameter_curvature(
 ) -> tuple[Constants, Probes]:
     r"""Lipschitz constants in the $\theta_j$, $w_j\|\partial f_j/\partial\theta_j\|^2/s$.
 
-    For a dense layer with the batch $U$ in its rows that is $w_j\|UU^\top\|/s$.
+    For a dense layer with the batch $U$ in its rows that is $w_j\|UU^\top\|/s$. Under the name of
+    parameters that several nodes use stands the sum of their constants.
     """
-    found = {}
-    operators = {name: _design(energy.network.node(name), states) for name in probes}
-    for name, norm in _power(operators, probes, steps).items():
-        found[name] = (energy.weight(name) * norm[0], norm[1])
-    return {n: size for n, (size, _) in found.items()}, {n: unit for n, (_, unit) in found.items()}
+    network, constants = energy.network, {}
+    operators = {name: _design(network.node(name), states) for name in probes}
+    found = _power(operators, probes, steps)
+    for name, (norm, _) in found.items():
+        owner = network.node(name).owner
+        own = scaled(energy.weight(name) * energy.loss_at(name).smoothness, norm)
+        constants[owner] = constants[owner] + own if owner in constants else own
+    return constants, {name: unit for name, (_, unit) in found.items()}
 
 
 def _design(node: Node, states: States) -> Operator:
@@ -108,23 +121,32 @@ def _edge(node: Node, position: int) -> str:
 
 
 def _edge_norms(
-    network: Network, params: Params, probes: Probes, group: tuple[str, ...], steps: int
+    network: Network,
+    params: Params,
+    states: States,
+    probes: Probes,
+    group: tuple[str, ...],
+    steps: int,
 ) -> tuple[Constants, Probes]:
     """Norms of the maps along all edges that leave or join nodes of the group."""
-    operators = {
-        _edge(node, position): _gram(network, params, node, position)
-        for node in network.nodes
-        for position, parent in enumerate(node.parents)
-        if parent in group
-    }
+    operators, norms = {}, {}
+    for node in network.nodes:
+        for position, parent in enumerate(node.parents):
+            if parent not in group:
+                continue
+            if isinstance(node.affine, AbstractBilinear):
+                inputs = (states[node.parents[0]], states[node.parents[1]])
+                norms[_edge(node, position)] = jnp.max(node.affine.norms(inputs, position))
+            else:
+                operators[_edge(node, position)] = _gram(network, params, node, position)
     found = _power(operators, {edge: probes[edge] for edge in operators}, steps)
-    norms = {edge: jnp.sqrt(square) for edge, (square, _) in found.items()}
+    norms |= {edge: jnp.sqrt(square) for edge, (square, _) in found.items()}
     return norms, {**probes, **{edge: unit for edge, (_, unit) in found.items()}}
 
 
 def _gram(network: Network, params: Params, node: Node, position: int) -> Operator:
     """The map along one edge, followed by its adjoint."""
-    shapes, theta = network.shapes, params[node.name]
+    shapes, theta = network.shapes, params[node.owner]
 
     def squared(u: Array) -> Array:
         rest = tuple(jnp.zeros((1, *shapes[p]), u.dtype) for p in node.parents)

@@ -1,24 +1,32 @@
-"""Step sizes of block updates."""
+"""Step sizes of proximal gradient steps."""
 
 import abc
-from collections.abc import Callable, Collection
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
 
-from liftax.blocks._curvature import Constants, Probes
+from liftax import _tree
+from liftax._iterate import until
+from liftax.blocks._block import AbstractBlock, Steps, Variables
 
-Measure = Callable[[Probes, int], tuple[Constants, Probes]]
+_WARM_UP = 30
 
 
 class AbstractStepSize(eqx.Module):
-    """A rule that turns the blocks' Lipschitz constants, measured only if asked for, into steps."""
+    """A rule that gives every variable of a block its step."""
+
+    @abc.abstractmethod
+    def init(self, block: AbstractBlock, key: PRNGKeyArray) -> Any:
+        """What the rule carries from step to step."""
 
     @abc.abstractmethod
     def sizes(
-        self, names: Collection[str], measure: Measure, probes: Probes
-    ) -> tuple[dict[str, Any], Probes]:
-        """Steps by node and the probes after it; ``measure(probes, iterations)`` gives L."""
+        self, block: AbstractBlock, state: Any, start: Variables, direction: Variables, factor: Any
+    ) -> tuple[Steps, Any]:
+        """Steps by node for a move from `start` along `-direction`, multiplied by `factor`."""
 
 
 class Lipschitz(AbstractStepSize):
@@ -37,11 +45,14 @@ class Lipschitz(AbstractStepSize):
                 f"{self.scale} and {self.power_iterations}"
             )
 
+    def init(self, block: AbstractBlock, key: PRNGKeyArray) -> Any:
+        return block.curvature(block.probes(key), _WARM_UP)[1]
+
     def sizes(
-        self, names: Collection[str], measure: Measure, probes: Probes
-    ) -> tuple[dict[str, Any], Probes]:
-        constants, probes = measure(probes, self.power_iterations)
-        return {name: self.scale / constants[name] for name in names}, probes
+        self, block: AbstractBlock, state: Any, start: Variables, direction: Variables, factor: Any
+    ) -> tuple[Steps, Any]:
+        constants, state = block.curvature(state, self.power_iterations)
+        return times({name: self.scale / constants[name] for name in block.x}, factor), state
 
 
 class Fixed(AbstractStepSize):
@@ -53,7 +64,93 @@ class Fixed(AbstractStepSize):
         if not self.step > 0:
             raise ValueError(f"step must be positive, got {self.step}")
 
+    def init(self, block: AbstractBlock, key: PRNGKeyArray) -> Any:
+        return ()
+
     def sizes(
-        self, names: Collection[str], measure: Measure, probes: Probes
-    ) -> tuple[dict[str, Any], Probes]:
-        return dict.fromkeys(names, self.step), probes
+        self, block: AbstractBlock, state: Any, start: Variables, direction: Variables, factor: Any
+    ) -> tuple[Steps, Any]:
+        return times(dict.fromkeys(block.x, self.step), factor), state
+
+
+class Backtracking(AbstractStepSize):
+    r"""The first step $\tau$ in a falling sequence that keeps the majorant above $f$:
+
+    $$f(x^+) \le f(x) + \langle\nabla f(x), x^+-x\rangle + \tfrac1{2\tau}\|x^+-x\|^2.$$
+
+    One step for all variables of a block. It starts at `growth` times the last one, so that steps
+    follow the curvature down and up; no Lipschitz constant is needed, but values are.
+
+    Attributes:
+        first: the very first step to try.
+        shrink: factor in (0, 1) after a failure.
+        growth: factor ≥ 1 before the first trial.
+        trials: at most so many.
+
+    Raises:
+        ValueError: for values outside these ranges.
+
+    Source: Beck & Teboulle (2009).
+    """
+
+    first: float = 1.0
+    shrink: float = 0.5
+    growth: float = 1.5
+    trials: int = 40
+
+    def __check_init__(self) -> None:
+        if not (self.first > 0 and 0 < self.shrink < 1 and self.growth >= 1 and self.trials > 0):
+            raise ValueError(
+                "first must be positive, shrink in (0, 1), growth and trials at least 1, got "
+                f"{self.first}, {self.shrink}, {self.growth}, {self.trials}"
+            )
+
+    def init(self, block: AbstractBlock, key: PRNGKeyArray) -> Any:
+        return jnp.asarray(self.first / self.growth, jax.tree.leaves(block.x)[0].dtype)
+
+    def sizes(
+        self, block: AbstractBlock, state: Any, start: Variables, direction: Variables, factor: Any
+    ) -> tuple[Steps, Any]:
+        here = block.value(start)
+        slack = 10 * float(jnp.finfo(here.dtype).eps)
+
+        def enough(tau: Array) -> Array:
+            steps = times(dict.fromkeys(block.x, tau), factor)
+            move = _tree.minus(proximal_step(block, start, direction, steps), start)
+            there = block.value(jax.tree.map(jnp.add, start, move))
+            model = _tree.inner(direction, move) + 0.5 * _tree.inner(move, move) / tau
+            return there - here <= model + slack * (jnp.abs(here) + jnp.abs(there))
+
+        def shorter(trial: tuple[Array, Array]) -> tuple[Array, Array]:
+            tau = self.shrink * trial[0]
+            return tau, enough(tau)
+
+        longest = self.growth * state
+        (tau, _), _ = until(shorter, (longest, enough(longest)), lambda t: t[1], self.trials)
+        return times(dict.fromkeys(block.x, tau), factor), tau
+
+
+def times(steps: Steps, factor: Any) -> Steps:
+    """Steps multiplied by a number, or for each variable by arrays in its form."""
+    if factor is None:
+        return steps
+    if isinstance(factor, float):
+        return {name: factor * step for name, step in steps.items()}
+    return {
+        name: jax.tree.map(lambda f, step=step: f * step, factor[name])
+        for name, step in steps.items()
+    }
+
+
+def proximal_step(
+    block: AbstractBlock, start: Variables, direction: Variables, steps: Steps
+) -> Variables:
+    """The prox of `start` less the direction times the steps."""
+    ahead = {}
+    for name, step in steps.items():
+        whole = jax.tree.structure(step) == jax.tree.structure(start[name])
+        sizes = step if whole else jax.tree.map(lambda _, s=step: s, start[name])
+        ahead[name] = jax.tree.map(
+            lambda x, d, s: jnp.asarray(x - s * d, x.dtype), start[name], direction[name], sizes
+        )
+    return block.prox(ahead, steps)

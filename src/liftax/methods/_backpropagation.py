@@ -1,12 +1,13 @@
 """Back-propagation: the baseline."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from liftax.methods._method import AbstractMethod, Step
-from liftax.methods._optimise import descend
+from liftax.blocks import AbstractMetric, Euclidean
+from liftax.methods._gradient_method import AbstractGradientMethod, Evaluation
 from liftax.networks import Params, States
 from liftax.objectives import LiftedEnergy
 
@@ -14,35 +15,57 @@ if TYPE_CHECKING:
     import optax
 
 
-class BackPropagation(AbstractMethod):
+class BackPropagation(AbstractGradientMethod):
     r"""(Sub)gradient of the loss at the forward pass, given to an optax optimiser.
 
     Minimises $\frac1s\sum_i \ell(y^i, z_J^i) + \sum_j s_j(u_j^i)$, the lifted energy restricted to
     feasible activations (Bregman penalties vanish there), by `jax.grad` with its subgradients at
     kinks.
+
+    Attributes:
+        optimiser: any `optax.GradientTransformation`.
+        metric: `Euclidean()`, or `Implicit(τ)`: the implicit step with back-propagated signals, so
+            that a comparison with lifted training changes one thing only.
+        proximal_step: the step of the regularisers' prox, if the energy has any.
     """
 
     optimiser: "optax.GradientTransformation"
-    full_batch: ClassVar[bool] = False
+    metric: AbstractMetric = Euclidean()
+    proximal_step: float | None = None
 
-    def init(
+    def prepare(
         self, energy: LiftedEnergy, params: Params, x: Array, y: Array, key: PRNGKeyArray
-    ) -> Any:
-        return self.optimiser.init(params)
+    ) -> tuple:
+        return ()
 
-    def step(self, energy: LiftedEnergy, params: Params, state: Any, x: Array, y: Array) -> Step:
-        def objective(params: Params) -> tuple[Array, tuple[Array, Array]]:
-            states, z, output = energy.clamp(x, y, params)
-            loss = energy.loss_value(z[energy.network.output], y)
-            total = energy.weight(energy.network.output) * loss + energy.activity_value(states)
-            return total, (loss, output)
+    def evaluate(
+        self, energy: LiftedEnergy, params: Params, memory: Any, x: Array, y: Array
+    ) -> Evaluation:
+        def objective(params: Params, moves: States) -> tuple[Array, tuple]:
+            states, z = energy.network.forward(params, x, moves)
+            output = energy.network.output
+            loss = energy.loss_value(z[output], y)
+            total = energy.weight(output) * loss + energy.activity_value(states)
+            return total, (loss, states)
 
-        gradient, (loss, output) = jax.grad(objective, has_aux=True)(params)
-        params, state = descend(self.optimiser, gradient, state, params)
-        return Step(params, state, loss, output)
+        if isinstance(self.metric, Euclidean):
+            gradient, (loss, states) = jax.grad(objective, has_aux=True)(params, {})
+        else:
+            shapes = energy.network.shapes
+            zero = {
+                n.name: jnp.zeros((len(x), *shapes[n.name]), x.dtype) for n in energy.network.nodes
+            }
+            # With respect to a move of each z it is the signal there, over the number of samples.
+            (plain, signals), (loss, states) = jax.grad(objective, (0, 1), has_aux=True)(
+                params, zero
+            )
+            signals = {name: len(x) * s for name, s in signals.items()}
+            implicit = self.metric.gradient(energy, params, states, signals)
+            gradient = {**plain, **implicit}
+        return Evaluation(gradient, loss, states[energy.network.output], memory)
 
     def states(
         self, energy: LiftedEnergy, params: Params, state: Any, x: Array, y: Array
-    ) -> tuple[States, dict[str, Array]]:
-        states, z, _ = energy.clamp(x, y, params)
+    ) -> tuple[States, States]:
+        states, z, _ = energy.at(params).clamp(x, y, params)
         return states, z

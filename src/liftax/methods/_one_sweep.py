@@ -1,20 +1,27 @@
 """One backward sweep over the activations, then any optimiser on the parameters."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from liftax.blocks import parameter_gradient, pulled_back, state_step
-from liftax.methods._method import AbstractMethod, Step
-from liftax.methods._optimise import descend
+from liftax.blocks import (
+    AbstractMetric,
+    Euclidean,
+    StateBlock,
+    hyper_gradient,
+    pulled_back,
+    target,
+)
+from liftax.methods._gradient_method import AbstractGradientMethod, Evaluation
 from liftax.networks import Params, States
-from liftax.objectives import LiftedEnergy
+from liftax.objectives import LiftedEnergy, scaled
 
 if TYPE_CHECKING:
     import optax
 
 
-class OneSweep(AbstractMethod):
+class OneSweep(AbstractGradientMethod):
     r"""Lifted training at the cost of back-propagation.
 
     A forward pass gives feasible $U$; one backward Gauss-Seidel sweep moves every $u_j$ by a
@@ -41,6 +48,8 @@ class OneSweep(AbstractMethod):
         step_size: $\tau$, of the energy of one sample.
         nudge: β, the weight of the loss during the sweep.
         undamped: undo the attenuation.
+        metric: `Euclidean()`, or `Implicit(τ)` for implicit steps on the parameters.
+        proximal_step: the step of the regularisers' prox, if the energy has any.
 
     Source: arXiv 2510.09796, section 4 (the sweep); Zach & Estellers (2019) for the weight β.
     """
@@ -49,7 +58,8 @@ class OneSweep(AbstractMethod):
     step_size: float = 0.1
     nudge: float = 0.1
     undamped: bool = True
-    full_batch: ClassVar[bool] = False
+    metric: AbstractMetric = Euclidean()
+    proximal_step: float | None = None
 
     def __check_init__(self) -> None:
         if not (self.step_size > 0 and self.nudge > 0):
@@ -57,45 +67,49 @@ class OneSweep(AbstractMethod):
                 f"step_size and nudge must be positive, got {self.step_size} and {self.nudge}"
             )
 
-    def init(
+    def prepare(
         self, energy: LiftedEnergy, params: Params, x: Array, y: Array, key: PRNGKeyArray
-    ) -> Any:
-        return self.optimiser.init(params)
+    ) -> tuple:
+        return ()
 
-    def step(self, energy: LiftedEnergy, params: Params, state: Any, x: Array, y: Array) -> Step:
+    def evaluate(
+        self, energy: LiftedEnergy, params: Params, memory: Any, x: Array, y: Array
+    ) -> Evaluation:
         states, z, output = energy.clamp(x, y, params)
-        signals, _ = self._sweep(energy, params, states, z)
+        signals, _, duals = self._sweep(energy, params, states, z)
         loss = energy.loss_value(z[energy.network.output], y)
-        gradient = parameter_gradient(energy, params, states, signals, 1 / self.nudge)
-        params, state = descend(self.optimiser, gradient, state, params)
-        return Step(params, state, loss, output)
+        gradient = self.metric.gradient(energy, params, states, signals, 1 / self.nudge)
+        # At a forward pass both terms of the Bregman penalty cancel: only the moved dual counts.
+        learnt = hyper_gradient(energy, params, states, z, duals, 1 / self.nudge)
+        return Evaluation({**gradient, **learnt}, loss, output, memory)
 
     def states(
         self, energy: LiftedEnergy, params: Params, state: Any, x: Array, y: Array
-    ) -> tuple[States, dict[str, Array]]:
+    ) -> tuple[States, States]:
+        energy = energy.at(params)
         states, z, _ = energy.clamp(x, y, params)
-        _, moved = self._sweep(energy, params, states, z)
-        z = {
-            n.name: energy.network.preactivation(params, moved, n.name)
-            for n in energy.network.nodes
-        }
-        return moved, z
+        _, moved, _ = self._sweep(energy, params, states, z)
+        return moved, energy.preactivations(params, moved)
 
     def _sweep(
-        self, energy: LiftedEnergy, params: Params, states: States, z: dict[str, Array]
-    ) -> tuple[dict[str, Array], States]:
-        """Signals at all pre-activations, and the moved states."""
+        self, energy: LiftedEnergy, params: Params, states: States, z: States
+    ) -> tuple[States, States, States]:
+        """Signals at all pre-activations, the moved states, and where the duals would go to."""
         energy = energy.nudged(self.nudge)
         network, tau = energy.network, self.step_size
         signals = {network.output: energy.residual(states, z, network.output)}
-        moved = dict(states)
+        moved, duals = dict(states), dict(z)
         for name in reversed(network.hidden):
-            gradient = pulled_back(energy, params, states, signals, name)
-            moved[name] = state_step(energy, states[name], z[name], gradient, name, tau)
+            pulled = pulled_back(energy, params, states, signals, name)
+            block = StateBlock(energy, params, states, z, (name,))
+            ahead = states[name] - tau * (pulled - target(energy, z[name], name))
+            moved |= block.prox({name: ahead}, {name: tau})
             after = energy.residual(moved, z, name)
+            weight = energy.weight(name)
             if self.undamped:
-                factor = (1 + tau * energy.weight(name)) / (tau * energy.weight(name))
+                factor = (1 + tau * weight) / (tau * weight)
                 before = energy.residual(states, z, name)
-                after = before + factor * (after - before)
+                after = before + scaled(factor, after - before)
             signals[name] = after
-        return signals, moved
+            duals[name] = z[name] - jax.tree.map(lambda g, w=weight: scaled(1 / w, g), pulled)
+        return signals, moved, duals

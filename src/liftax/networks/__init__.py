@@ -3,9 +3,14 @@
 from liftax.networks._builders import autoencoder as autoencoder
 from liftax.networks._builders import code_layer as code_layer
 from liftax.networks._builders import mlp as mlp
+from liftax.networks._builders import split as split
+from liftax.networks._convolutional import cnn as cnn
+from liftax.networks._convolutional import lenet as lenet
 from liftax.networks._network import INPUT as INPUT
 from liftax.networks._network import Network as Network
 from liftax.networks._network import Params as Params
 from liftax.networks._network import States as States
 from liftax.networks._network import chain as chain
+from liftax.networks._network import potential_key as potential_key
 from liftax.networks._node import Node as Node
+from liftax.networks._residual import resnet as resnet

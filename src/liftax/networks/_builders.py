@@ -1,13 +1,13 @@
 """Builders of the common networks."""
 
-import math
 from collections.abc import Sequence
 
 from liftax.affine import Dense
+from liftax.affine import Identity as Copy
+from liftax.networks._convolutional import Activation, gain_before
 from liftax.networks._network import Network, chain
-from liftax.potentials import AbstractPotential, LeakyReLU, ReLU, potential
-
-Activation = AbstractPotential | str
+from liftax.networks._node import Node
+from liftax.potentials import Identity, potential
 
 
 def mlp(
@@ -61,11 +61,33 @@ def _dense_chain(widths: Sequence[int], activations: Sequence[Activation]) -> Ne
         raise ValueError(f"widths needs an input and an output size, got {list(widths)}")
     potentials = [potential(a) for a in activations]
     layers = [
-        (Dense(int(width), gain=_gain(p)), p)
+        (Dense(int(width), gain=gain_before(p)), p)
         for width, p in zip(widths[1:], potentials, strict=True)
     ]
     return chain((int(widths[0]),), layers)
 
 
-def _gain(activation: AbstractPotential) -> float:
-    return math.sqrt(2.0) if isinstance(activation, ReLU | LeakyReLU) else 1.0
+def split(network: Network) -> Network:
+    r"""The network with two nodes a layer, $v = f(u_\mathrm{parents};\theta)$ and $u = \sigma(v)$.
+
+    The node ``a`` becomes ``a.z`` with the identity as activation, which takes over the map and its
+    parameters, and ``a``, which copies it. Nodes with the identity stay as they are. This is the
+    three-splitting of Zeng et al. (2019) and the graph of ADMM methods: all blocks have closed
+    forms (`blocks.Solve`).
+    """
+    nodes = []
+    halved = {n.name for n in network.nodes if not isinstance(n.potential, Identity)}
+
+    def owner(name: str | None) -> str | None:
+        return f"{name}.z" if name in halved else name
+
+    for node in network.nodes:
+        if node.name not in halved:
+            nodes.append(
+                Node(node.name, node.affine, node.potential, node.parents, owner(node.tied_to))
+            )
+            continue
+        first = f"{node.name}.z"
+        nodes.append(Node(first, node.affine, Identity(), node.parents, owner(node.tied_to)))
+        nodes.append(Node(node.name, Copy(), node.potential, first, None, node.learn))
+    return Network(tuple(nodes), network.input_shape)

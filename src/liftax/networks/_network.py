@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from liftax.affine import AbstractAffine
+from liftax.affine import AbstractAffine, Normalisation
 from liftax.networks._node import Node
 from liftax.potentials import AbstractPotential
 
@@ -46,6 +46,9 @@ class Network(eqx.Module):
                     )
             known.add(node.name)
         _ = self.shapes
+        for place, node in enumerate(self.nodes):
+            if node.tied_to is not None:
+                self._check_tie(node, self.nodes[:place])
 
     @property
     def output(self) -> str:
@@ -88,32 +91,120 @@ class Network(eqx.Module):
         )
 
     def init(self, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Params:
-        """Random parameters by node name."""
+        """Random parameters by node name.
+
+        A tied node has none; hyper-parameters that the node ``a`` learns are in ``"a.potential"``.
+        """
         shapes = self.shapes
         keys = jax.random.split(key, len(self.nodes))
-        return {
+        params = {
             node.name: node.affine.init(k, *(shapes[p] for p in node.parents), dtype=dtype)
             for node, k in zip(self.nodes, keys, strict=True)
+            if node.tied_to is None
         }
+        for node in self.nodes:
+            if node.learn:
+                params[potential_key(node.name)] = {
+                    field: jnp.asarray(getattr(node.potential, field), dtype)
+                    for field in node.learn
+                }
+        return params
+
+    def at(self, params: Params) -> "Network":
+        """The network with the learnt hyper-parameters of its potentials put in."""
+        if not any(node.learn for node in self.nodes):
+            return self
+        nodes = [
+            node.learnt(params[potential_key(node.name)]) if node.learn else node
+            for node in self.nodes
+        ]
+        return Network(tuple(nodes), self.input_shape)
+
+    def admissible(self, params: Params) -> Params:
+        """Learnt hyper-parameters moved to their admissible intervals (a threshold to ≥ 0)."""
+        moved = {}
+        for node in self.nodes:
+            key, ranges = potential_key(node.name), node.potential.learnable
+            if node.learn:
+                moved[key] = {f: jnp.clip(params[key][f], *ranges[f]) for f in node.learn}
+        return {**params, **moved} if moved else params
+
+    def with_statistics(self, params: Params, x: Float[Array, "samples ..."]) -> Params:
+        """The parameters with the batch's own statistics at every `Normalisation` node."""
+        if not any(isinstance(node.affine, Normalisation) for node in self.nodes):
+            return params
+        states, params = {INPUT: x}, dict(params)
+        for node in self.at(params).nodes:
+            if isinstance(node.affine, Normalisation):
+                (parent,) = node.parents
+                params[node.name] = node.affine.statistics(params[node.name], states[parent])
+            z = self.preactivation(params, states, node.name)
+            states[node.name] = jax.vmap(node.potential.activation)(z)
+        return params
+
+    def averaged(self, old: Params, new: Params) -> Params:
+        """New parameters with the moving averages of the statistics, from the old ones on."""
+        moved = {
+            node.name: node.affine.averaged(old[node.name], new[node.name])
+            for node in self.nodes
+            if isinstance(node.affine, Normalisation)
+        }
+        return {**new, **moved} if moved else new
 
     def preactivation(self, params: Params, states: States, name: str) -> Array:
         """$z_j$ of a node, for the states of its parents."""
         node = self.node(name)
-        return node.affine.apply(params[name], *(states[p] for p in node.parents))
+        return node.affine.apply(params[node.owner], *(states[p] for p in node.parents))
 
     def forward(
-        self, params: Params, x: Float[Array, "samples ..."]
-    ) -> tuple[States, dict[str, Array]]:
-        """States $u$ (the input included) and pre-activations $z$ of a forward pass."""
+        self, params: Params, x: Float[Array, "samples ..."], moves: States | None = None
+    ) -> tuple[States, States]:
+        """States $u$ (the input included) and pre-activations $z$ of a forward pass.
+
+        `moves` are added to the pre-activations of the nodes that they name.
+        """
         states, z = {INPUT: x}, {}
-        for node in self.nodes:
+        for node in self.at(params).nodes:
             z[node.name] = self.preactivation(params, states, node.name)
+            if moves and node.name in moves:
+                z[node.name] = z[node.name] + moves[node.name]
             states[node.name] = jax.vmap(node.potential.activation)(z[node.name])
         return states, z
 
     def __call__(self, params: Params, x: Float[Array, "samples ..."]) -> Array:
         """The network's output for a batch."""
         return self.forward(params, x)[0][self.output]
+
+    def _check_tie(self, node: Node, earlier: tuple[Node, ...]) -> None:
+        if node.tied_to not in [other.name for other in earlier if other.tied_to is None]:
+            raise ValueError(
+                f"node {node.name!r} is tied to {node.tied_to!r}, which is no earlier node with "
+                "parameters of its own; tie it to one of these"
+            )
+        shapes, owner = self.shapes, self.node(node.owner)
+
+        def apply(key: PRNGKeyArray) -> Array:
+            given = [shapes[p] for p in owner.parents]
+            theta = owner.affine.init(key, *given, dtype=jnp.float32)
+            inputs = [jnp.zeros((1, *shapes[p]), jnp.float32) for p in node.parents]
+            return node.affine.apply(theta, *inputs)
+
+        try:
+            out = jax.eval_shape(apply, jax.random.key(0)).shape[1:]
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"node {node.name!r} cannot use the parameters of {node.tied_to!r}: {error}"
+            ) from None
+        if out != shapes[node.name]:
+            raise ValueError(
+                f"node {node.name!r} has the shape {shapes[node.name]}, but {out} with the "
+                f"parameters of {node.tied_to!r}"
+            )
+
+
+def potential_key(name: str) -> str:
+    """Where the parameters hold what a node's potential learns."""
+    return f"{name}.potential"
 
 
 def chain(

@@ -1,6 +1,10 @@
 """One node of a network."""
 
+import dataclasses
+from collections.abc import Mapping
+
 import equinox as eqx
+from jaxtyping import Array
 
 from liftax.affine import AbstractAffine
 from liftax.potentials import AbstractPotential, potential
@@ -9,15 +13,25 @@ from liftax.potentials import AbstractPotential, potential
 class Node(eqx.Module):
     r"""$u = \mathrm{prox}_\Psi(f(u_\mathrm{parents};\theta))$.
 
-    A name, an affine map, a potential, and the names of the parents.
-    `potential` may be given by name (``"relu"``). An activation that is no proximal map, such as
-    GELU, is refused.
+    Attributes:
+        name: of the node.
+        affine: $f$.
+        potential: Ψ, given itself or by the name of its activation (``"relu"``). An activation that
+            is no proximal map, such as GELU, is refused.
+        parents: names of earlier nodes.
+        tied_to: an earlier node whose affine parameters this one uses too, such as the $W$ of a
+            residual block with $V = W^\top$.
+        learn: names of the potential's hyper-parameters that are trained, such as
+            ``("threshold",)``. They start from the potential's value, and keep its shape: an array
+            that broadcasts against the example gives, for instance, one threshold a channel.
     """
 
     name: str
     affine: AbstractAffine
     potential: AbstractPotential
     parents: tuple[str, ...]
+    tied_to: str | None
+    learn: tuple[str, ...]
 
     def __init__(
         self,
@@ -25,8 +39,32 @@ class Node(eqx.Module):
         affine: AbstractAffine,
         activation: AbstractPotential | str,
         parents: tuple[str, ...] | str,
+        tied_to: str | None = None,
+        learn: tuple[str, ...] | str = (),
     ):
         self.name = name
         self.affine = affine
         self.potential = potential(activation)
         self.parents = (parents,) if isinstance(parents, str) else tuple(parents)
+        self.tied_to = tied_to
+        self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
+
+    def __check_init__(self) -> None:
+        known = dict(self.potential.learnable)
+        for field in self.learn:
+            if field not in known:
+                raise ValueError(
+                    f"node {self.name!r} is to learn {field!r}, "
+                    f"but {type(self.potential).__name__} can learn "
+                    f"{', '.join(known) or 'nothing'}; choose one of these"
+                )
+
+    def learnt(self, values: Mapping[str, Array]) -> "Node":
+        """The node with these hyper-parameters of its potential."""
+        new = dataclasses.replace(self.potential, **values)
+        return Node(self.name, self.affine, new, self.parents, self.tied_to, self.learn)
+
+    @property
+    def owner(self) -> str:
+        """The node under whose name the affine parameters are kept."""
+        return self.name if self.tied_to is None else self.tied_to

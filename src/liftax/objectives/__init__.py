@@ -1,3 +1,4 @@
 """Objectives over activations and parameters."""
 
 from liftax.objectives._lifted import LiftedEnergy as LiftedEnergy
+from liftax.objectives._lifted import scaled as scaled

@@ -1,6 +1,8 @@
 """The lifted energy."""
 
+import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -8,16 +10,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from liftax.networks import INPUT, Network, Params, States
-from liftax.penalties import AbstractPenalty, Bregman
-from liftax.potentials import SoftThreshold
+from liftax.penalties import AbstractLoss, AbstractPenalty, Bregman
+from liftax.potentials import AbstractRegulariser, SoftThreshold
+
+Weight = float | Float[Array, ""]
 
 
 class LiftedEnergy(eqx.Module):
-    r"""$E(U,\Theta) = \frac1s\sum_i\big[\sum_j w_j\,C_j(u_j^i, z_j^i) + \sum_j s_j(u_j^i)\big]$.
+    r"""The lifted energy of a network.
+
+    $$E(U,\Theta) = \frac1s\sum_i\Big[\sum_j w_j\,C_j(u_j^i, z_j^i) + \sum_j s_j(u_j^i)\Big]
+      + \sum_j r_j(W_j).$$
 
     The output node is clamped to the target, $u_J = y$, and its penalty `loss` is the training
     loss: with the Bregman penalty, cross-entropy behind a softmax and $\frac12\|\cdot\|^2$ behind
     the identity. All hidden nodes share `penalty`. The batch is averaged, an example is summed.
+    The weights of a layer as a matrix, for $r_j$, have its inputs in the rows and its features in
+    the columns (of a convolution's kernel all axes but the last make the rows).
 
     Attributes:
         network: the graph.
@@ -25,6 +34,10 @@ class LiftedEnergy(eqx.Module):
         loss: penalty of the clamped output node.
         weights: $w_j$ by node name, 1 where none is given.
         activity: $s_j$ by node name: `SoftThreshold(alpha)` adds $\alpha\|u_j\|_1$ (sparse codes).
+        regularisers: $r_j$ by node name, on the node's weights without its bias: a potential such
+            as `ElasticNet`, `GroupSoftThreshold`, `Ball`, `SpectralBall`, or `Orthogonal`.
+        nudge: β, set by `nudged`.
+        offsets: $p_j$, set by `offset`.
 
     Raises:
         ValueError: for an unknown node, a weight that is not positive, or an activity term on a
@@ -36,23 +49,29 @@ class LiftedEnergy(eqx.Module):
 
     network: Network
     penalty: AbstractPenalty
-    loss: AbstractPenalty
-    weights: dict[str, float]
+    loss: AbstractLoss
+    weights: dict[str, Weight]
     activity: dict[str, SoftThreshold]
+    regularisers: dict[str, AbstractRegulariser]
+    nudge: Weight
+    offsets: States
 
     def __init__(
         self,
         network: Network,
         penalty: AbstractPenalty | None = None,
-        loss: AbstractPenalty | None = None,
+        loss: AbstractLoss | None = None,
         weights: Mapping[str, float] | None = None,
         activity: Mapping[str, SoftThreshold] | None = None,
+        regularisers: Mapping[str, AbstractRegulariser] | None = None,
     ):
         self.network = network
         self.penalty = Bregman() if penalty is None else penalty
         self.loss = Bregman() if loss is None else loss
         self.weights = dict(weights or {})
         self.activity = dict(activity or {})
+        self.regularisers = dict(regularisers or {})
+        self.nudge, self.offsets = 1.0, {}
 
     def __check_init__(self) -> None:
         for name, weight in self.weights.items():
@@ -70,21 +89,56 @@ class LiftedEnergy(eqx.Module):
                     f"activity[{name!r}] must be SoftThreshold(alpha), got {type(term).__name__}"
                 )
             _check_fixes_zero(self.network, name)
+        for name, term in self.regularisers.items():
+            if not isinstance(term, AbstractRegulariser):
+                raise ValueError(
+                    f"regularisers[{name!r}] must be a potential or another AbstractRegulariser, "
+                    f"got {type(term).__name__}"
+                )
+            self._check_weights(name)
 
-    def penalty_at(self, name: str) -> AbstractPenalty:
-        """The penalty of a node: `loss` at the output, `penalty` elsewhere."""
+    def loss_at(self, name: str) -> AbstractLoss:
+        """What a node pays: `loss` at the output, `penalty` elsewhere."""
         return self.loss if name == self.network.output else self.penalty
 
-    def weight(self, name: str) -> float:
-        """$w_j$."""
-        return self.weights.get(name, 1.0)
+    def weight(self, name: str) -> Weight:
+        """$w_j$; the output's is multiplied by the nudge."""
+        weight = self.weights.get(name, 1.0)
+        return weight * self.nudge if name == self.network.output else weight
 
-    def nudged(self, factor: float) -> "LiftedEnergy":
+    def nudged(self, factor: Weight) -> "LiftedEnergy":
         """The same energy with the loss and the activity terms multiplied by `factor`."""
-        output = self.network.output
-        weights = {**self.weights, output: factor * self.weight(output)}
         activity = {n: SoftThreshold(factor * s.threshold) for n, s in self.activity.items()}
-        return LiftedEnergy(self.network, self.penalty, self.loss, weights, activity)
+        return self._with(nudge=factor * self.nudge, activity=activity)
+
+    def weighted(self, weights: Mapping[str, Any]) -> "LiftedEnergy":
+        """The same energy with other weights, which may be traced."""
+        return self._with(weights={**self.weights, **weights})
+
+    def offset(self, offsets: States) -> "LiftedEnergy":
+        """The same energy with $z_j - p_j$ in place of $z_j$: scaled multipliers."""
+        return self._with(offsets=dict(offsets))
+
+    def at(self, params: Params) -> "LiftedEnergy":
+        """The same energy with the hyper-parameters put in that potentials learn."""
+        network = self.network.at(params)
+        return self if network is self.network else self._with(network=network)
+
+    def _with(self, **changes: Any) -> "LiftedEnergy":
+        # What the library changes needs no check, and may be traced.
+        new = object.__new__(LiftedEnergy)
+        for field in dataclasses.fields(self):
+            object.__setattr__(new, field.name, changes.get(field.name, getattr(self, field.name)))
+        return new
+
+    def preactivation(self, params: Params, states: States, name: str) -> Array:
+        """$z_j$ of a node, less its multiplier."""
+        z = self.network.preactivation(params, states, name)
+        return z - self.offsets[name] if name in self.offsets else z
+
+    def preactivations(self, params: Params, states: States) -> States:
+        """$z_j$ of all nodes."""
+        return {n.name: self.preactivation(params, states, n.name) for n in self.network.nodes}
 
     def clamp(self, x: Array, y: Array, params: Params) -> tuple[States, dict[str, Array], Array]:
         r"""Feasible states: a forward pass with the output replaced by the target.
@@ -109,10 +163,31 @@ class LiftedEnergy(eqx.Module):
 
     def value(self, params: Params, states: States) -> Float[Array, ""]:
         r"""$E(U, \Theta)$; `states` holds the input and the clamped output too."""
-        z = {n.name: self.network.preactivation(params, states, n.name) for n in self.network.nodes}
-        terms = self.terms(states, z)
-        total = sum(self.weight(name) * term for name, term in terms.items())
-        return total + self.activity_value(states)
+        energy = self.at(params)
+        return energy.total(
+            energy.terms(states, energy.preactivations(params, states)), states, params
+        )
+
+    def total(
+        self, terms: dict[str, Float[Array, ""]], states: States, params: Params
+    ) -> Float[Array, ""]:
+        """The energy, from its penalty terms by node name."""
+        penalties = [scaled(self.weight(name), term) for name, term in terms.items()]
+        of_weights = [
+            term.value(_matrix(_weight(params, name))) for name, term in self.regularisers.items()
+        ]
+        return sum([*penalties, *of_weights], start=self.activity_value(states))
+
+    def regularise(self, params: Params, steps: Mapping[str, Any]) -> Params:
+        r"""$\mathrm{prox}_{\gamma_j r_j}$ on the weights in `params` that have a regulariser."""
+        moved = {}
+        for name, term in self.regularisers.items():
+            if name not in params:
+                continue
+            weight = _weight(params, name)
+            new = term.prox(_matrix(weight), steps[name]).reshape(weight.shape)
+            moved[name] = {**params[name], "weight": new}
+        return {**params, **moved}
 
     def activity_value(self, states: States) -> Float[Array, ""]:
         r"""$\frac1s\sum_i\sum_j s_j(u_j^i)$."""
@@ -127,9 +202,9 @@ class LiftedEnergy(eqx.Module):
 
     def residual(self, states: States, z: dict[str, Array], name: str) -> Array:
         r"""$w_j\nabla_z C_j(u_j, z_j)$ for every sample."""
-        potential, penalty = self.network.node(name).potential, self.penalty_at(name)
-        r = jax.vmap(lambda u, z: penalty.residual(potential, u, z))(states[name], z[name])
-        return self.weight(name) * r
+        potential, loss = self.network.node(name).potential, self.loss_at(name)
+        r = jax.vmap(lambda u, z: loss.residual(potential, u, z))(states[name], z[name])
+        return scaled(self.weight(name), r)
 
     def gaps(self, states: States, z: dict[str, Array]) -> dict[str, Float[Array, ""]]:
         r"""Root mean square over entries of $u_j - \sigma_j(z_j)$, for every hidden node."""
@@ -144,7 +219,38 @@ class LiftedEnergy(eqx.Module):
         }
 
     def _cost(self, name: str, u: Array, z: Array) -> Float[Array, ""]:
-        return self.penalty_at(name).value(self.network.node(name).potential, u, z)
+        return self.loss_at(name).value(self.network.node(name).potential, u, z)
+
+    def _check_weights(self, name: str) -> None:
+        node = self.network.node(name)
+        if node.tied_to is not None:
+            raise ValueError(
+                f"regularisers[{name!r}]: the node uses the weights of {node.tied_to!r}; name that"
+            )
+        given = [self.network.shapes[p] for p in node.parents]
+        theta = jax.eval_shape(
+            lambda key: node.affine.init(key, *given, dtype=jnp.float32), jax.random.key(0)
+        )
+        if not isinstance(theta, dict) or "weight" not in theta:
+            raise ValueError(
+                f"regularisers[{name!r}]: the map {type(node.affine).__name__} has no weights; "
+                "name a dense or convolutional node"
+            )
+
+
+def scaled(weight: Weight, array: Array) -> Array:
+    """The product, in the array's precision; nothing for the weight 1."""
+    if isinstance(weight, int | float):
+        return array if weight == 1 else weight * array
+    return weight.astype(array.dtype) * array
+
+
+def _weight(params: Params, name: str) -> Array:
+    return params[name]["weight"]
+
+
+def _matrix(weight: Array) -> Array:
+    return weight.reshape(-1, weight.shape[-1])
 
 
 def _check_fixes_zero(network: Network, name: str) -> None:

@@ -1,10 +1,12 @@
 """The Bregman penalty."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from liftax.penalties._penalty import AbstractPenalty, prox_phi
-from liftax.potentials import AbstractPotential
+from liftax.potentials import AbstractPotential, Identity
 
 
 class Bregman(AbstractPenalty):
@@ -17,6 +19,12 @@ class Bregman(AbstractPenalty):
     Source: Wang & Benning (2023); elementwise the same as LPOM (Li, Fang & Lin 2019) and as one
     constraint of Fenchel lifted networks (Gu, Askari & El Ghaoui 2020).
     """
+
+    exact: ClassVar[bool] = True
+
+    @property
+    def smoothness(self) -> float:
+        return 1.0
 
     def value(self, potential: AbstractPotential, u: Array, z: Array) -> Float[Array, ""]:
         return potential.phi(u) + potential.phi_conjugate(z) - jnp.sum(u * z)
@@ -31,3 +39,23 @@ class Bregman(AbstractPenalty):
         self, potential: AbstractPotential, v: Array, tau: float | Float[Array, ""]
     ) -> Float[Array, "..."]:
         return prox_phi(potential, v, tau)
+
+    def smooth(self, potential: AbstractPotential, u: Array, z: Array) -> Float[Array, ""]:
+        return potential.phi_conjugate(z) - jnp.sum(u * z)
+
+    def quadratic(self, potential: AbstractPotential) -> bool:
+        return isinstance(potential, Identity)
+
+    def prox_z(
+        self, potential: AbstractPotential, u: Array, v: Array, tau: float | Float[Array, ""]
+    ) -> Float[Array, "..."]:
+        # Moreau: prox of t φ* at w is w - t prox_{φ/t}(w/t).
+        t = jnp.asarray(tau, v.dtype)
+        w = v + t * u
+        return w - t * prox_phi(potential, w / t, 1 / t)
+
+    def sensitivity(
+        self, potential: AbstractPotential, u: Array, z: Array, dual: Array | None
+    ) -> Float[Array, ""]:
+        own = potential.value(u) if dual is None else -potential.phi_conjugate(dual)
+        return potential.phi_conjugate(z) + own

@@ -68,14 +68,15 @@ def advance(problem: Problem, carry: Carry, span: tuple[Array, Array, Array, int
         rows = jax.lax.dynamic_slice(order, (t * size,), (size,))
         labels = y if method.full_batch else y[rows]
         inputs = x if method.full_batch else x[rows]
-        out = method.step(
-            energy, carry.params, carry.state, inputs, target(energy, labels, x.dtype)
-        )
+        # Statistics of normalised nodes are those of the batch, fixed while the step computes.
+        network = energy.network
+        params = network.with_statistics(carry.params, inputs)
+        out = method.step(energy, params, carry.state, inputs, target(energy, labels, x.dtype))
         totals = Totals(
             carry.totals.loss + out.loss.astype(x.dtype),
             carry.totals.metric + metric(labels, out.output).astype(x.dtype),
         )
-        return Carry(out.params, out.state, totals)
+        return Carry(network.averaged(carry.params, out.params), out.state, totals)
 
     return between(step, carry, start, stop)
 
@@ -97,9 +98,8 @@ def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple
     rows = slice(None) if method.full_batch else slice(0, samples)
     clamped = target(energy, y[rows], x.dtype)
     states, z = method.states(energy, params, state, x[rows], clamped)
-    terms = energy.terms(states, z)
-    value = sum(energy.weight(name) * term for name, term in terms.items())
-    return value + energy.activity_value(states), energy.gaps(states, z)
+    energy = energy.at(params)
+    return energy.total(energy.terms(states, z), states, params), energy.gaps(states, z)
 
 
 @eqx.filter_jit

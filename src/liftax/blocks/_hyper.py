@@ -1,0 +1,68 @@
+"""Gradients in the hyper-parameters that potentials learn."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from liftax.networks import Params, States, potential_key
+from liftax.objectives import LiftedEnergy, scaled
+from liftax.potentials import Clip
+
+
+def hyper_gradient(
+    energy: LiftedEnergy,
+    params: Params,
+    states: States,
+    z: States,
+    duals: States | None = None,
+    factor: float = 1.0,
+) -> Params:
+    r"""$\frac cs\sum_i\partial_\rho\,w_j C_j$ by node, without a derivative of σ in $z$.
+
+    For the Bregman penalty $\partial_\rho\Psi_\rho(u) - \partial_\rho\Psi_\rho(\sigma(z))$ (the
+    envelope theorem). With `duals` $\tilde z\in\partial\varphi(u)$ the first term is taken as
+    $-\partial_\rho\varphi^*(\tilde z)$, which also serves where the domain depends on ρ. Keys as in
+    the parameters, $c$ is `factor`.
+
+    Raises:
+        ValueError: without duals, for the levels of `Clip`: at given activations they could only
+            move apart from what they should fit.
+    """
+    found = {}
+    for node in energy.network.nodes:
+        if not node.learn:
+            continue
+        if duals is None and isinstance(node.potential, Clip):
+            raise ValueError(
+                f"node {node.name!r} learns the levels of Clip, which block descent cannot move at "
+                "given activations; use OneSweep, or learn a threshold instead"
+            )
+        key, name = potential_key(node.name), node.name
+        dual = z[name] if duals is None else duals[name]
+
+        def value(values: Params, node=node, name=name, dual=dual) -> Array:
+            potential = node.learnt(values).potential
+
+            def cost(u: Array, z: Array, dual: Array) -> Array:
+                given = None if duals is None else dual
+                return energy.penalty.sensitivity(potential, u, z, given)
+
+            return factor * jnp.mean(jax.vmap(cost)(states[name], z[name], dual))
+
+        slope = jax.grad(value)(params[key])
+        found[key] = jax.tree.map(lambda g, name=name: scaled(energy.weight(name), g), slope)
+    return found
+
+
+def hyper_curvature(energy: LiftedEnergy, params: Params, z: States) -> dict[str, Array]:
+    """Second derivatives of φ* are at most 1 in a threshold or level: entries that share one.
+
+    For the slope of a leaky ReLU, where Ψ curves too, a guide only.
+    """
+    found = {}
+    for node in energy.network.nodes:
+        if node.learn:
+            key, own = potential_key(node.name), z[node.name]
+            sharing = own[0].size / min(leaf.size for leaf in jax.tree.leaves(params[key]))
+            found[key] = jnp.asarray(energy.weight(node.name) * sharing, own.dtype)
+    return found

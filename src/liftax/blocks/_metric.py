@@ -1,0 +1,111 @@
+"""The metric in which the gradient of the parameters is taken."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from liftax.blocks._design import design, split
+from liftax.blocks._parameter_block import parameter_gradient
+from liftax.blocks._solve import LARGEST, cholesky_solve, newton_step
+from liftax.networks import Node, Params, States
+from liftax.objectives import LiftedEnergy
+
+
+class AbstractMetric(eqx.Module):
+    """How signals at the pre-activations become a gradient of the parameters."""
+
+    @abc.abstractmethod
+    def gradient(
+        self,
+        energy: LiftedEnergy,
+        params: Params,
+        states: States,
+        signals: States,
+        factor: float = 1.0,
+    ) -> Params:
+        r"""From signals $r_j$, times `factor`; for tied parameters under their owner's name."""
+
+
+class Euclidean(AbstractMetric):
+    r"""The gradient, $\frac1s\sum_i(\partial f_j/\partial\theta_j)^\top r_j^i$."""
+
+    def gradient(
+        self,
+        energy: LiftedEnergy,
+        params: Params,
+        states: States,
+        signals: States,
+        factor: float = 1.0,
+    ) -> Params:
+        return parameter_gradient(energy, params, states, signals, factor)
+
+
+class Implicit(AbstractMetric):
+    r"""The implicit step $\Delta_j = (J_j^\top J_j/s + I/\tau)^{-1}G_j$, downwards.
+
+    With $J_j = \partial f_j/\partial\theta_j$ it minimises the majorised energy
+    $\frac1{2s}\|J\Delta - r\|^2 + \frac1{2\tau}\|\Delta\|^2$ (a penalty with a 1-smooth conjugate
+    is below it). For a dense layer with the batch in the rows of
+    $A$ (and ones for the bias) $\Delta W = A^\top(AA^\top + \frac s\tau I)^{-1}R$ if there are
+    fewer rows than columns, else $(A^\top A + \frac s\tau I)^{-1}A^\top R$; for a convolution the
+    same with its patches in the rows; for other maps conjugate gradients. As τ → 0 it tends to
+    τ times the gradient; as τ grows to a least-squares fit of the signals.
+
+    Attributes:
+        step_size: τ.
+
+    Raises:
+        ValueError: unless τ is positive.
+
+    Source: Toulis & Airoldi (2017) for implicit steps; Frerix et al. (2018) for layers.
+    """
+
+    step_size: float = 10.0
+
+    def __check_init__(self) -> None:
+        if not self.step_size > 0:
+            raise ValueError(f"step_size must be positive, got {self.step_size}")
+
+    def gradient(
+        self,
+        energy: LiftedEnergy,
+        params: Params,
+        states: States,
+        signals: States,
+        factor: float = 1.0,
+    ) -> Params:
+        nodes = energy.network.nodes
+        shared = {node.tied_to for node in nodes} - {None}
+        found, rest = {}, []
+        for node in nodes:
+            rows = None
+            if node.name not in shared and node.tied_to is None:
+                rows = design(node.affine, tuple(states[p] for p in node.parents))
+            if rows is None or min(rows.shape) > LARGEST:
+                rest.append(node)
+            else:
+                found[node.name] = self._solve(rows, factor * signals[node.name], params, node)
+        if any(params.get(node.owner) for node in rest):
+            slopes = parameter_gradient(energy, params, states, signals, factor)
+            owners = {node.owner for node in rest}
+            of_rest = {name: slopes[name] for name in owners if params[name]}
+            found |= newton_step(
+                energy, params, states, of_rest, dict.fromkeys(of_rest, 1 / self.step_size)
+            )
+        return {name: found.get(name, params[name]) for name in _owners(params, nodes)}
+
+    def _solve(self, rows: Array, signal: Array, params: Params, node: Node) -> Params:
+        samples = signal.shape[0]
+        damping = jnp.asarray(samples / self.step_size, rows.dtype)
+        right = signal.reshape(len(rows), -1)
+        if len(rows) < rows.shape[1]:
+            step = rows.T @ cholesky_solve(rows @ rows.T, damping, right)
+        else:
+            step = cholesky_solve(rows.T @ rows, damping, rows.T @ right)
+        return split(step, params[node.name])
+
+
+def _owners(params: Params, nodes: tuple[Node, ...]) -> list[str]:
+    return [node.name for node in nodes if node.tied_to is None and node.name in params]

@@ -1,0 +1,159 @@
+"""Some nodes' activations as a block."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from liftax.affine import adjoint
+from liftax.blocks._block import AbstractBlock, Constants, Probes, Steps, Variables
+from liftax.blocks._curvature import state_curvature, state_probes
+from liftax.blocks._solve import solve_states
+from liftax.networks import Node, Params, States
+from liftax.objectives import LiftedEnergy, scaled
+
+
+class StateBlock(AbstractBlock):
+    r"""The activations of a group of nodes, for the energy of one sample (summed, not averaged).
+
+    $$f(u) = \sum_c w_c\,C_c(u_c, z_c) - \sum_j w_j\langle u_j, c_j(z_j)\rangle,\qquad
+      h(u) = \sum_j w_j\kappa_j(u_j) + s_j(u_j)$$
+
+    with the children $c$ of the nodes $j$; where these move too, $d_c(z_c)$ in place of $C_c$. The
+    proximal gradient step of one node is
+
+    $$u_j \leftarrow \mathrm{prox}_{\tau(w_j\kappa_j + s_j)}(u_j - \tau(g_j - w_j c_j(z_j))).$$
+
+    With Bregman and lifted penalties $\kappa=\varphi$, $c(z)=z$; with MAC-QP
+    $\kappa=\frac12\|\cdot\|^2$, $c=\sigma$.
+
+    Source: arXiv 2510.09796, section 4.
+    """
+
+    x: Variables
+    energy: LiftedEnergy
+    params: Params
+    given: States
+    z: States
+
+    def __init__(
+        self,
+        energy: LiftedEnergy,
+        params: Params,
+        states: States,
+        z: States,
+        group: tuple[str, ...],
+    ):
+        self.x = {name: states[name] for name in group}
+        self.energy, self.params, self.given, self.z = energy, params, states, z
+
+    def value(self, x: Variables) -> Float[Array, ""]:
+        states, z = self._at(x)
+        total = jnp.zeros((), jax.tree.leaves(x)[0].dtype)
+        for node in self._touched():
+            potential, u = node.potential, states[node.name]
+            loss, penalty = self.energy.loss_at(node.name), self.energy.penalty
+            cost: Any = penalty.smooth if node.name in x else loss.value
+            terms = jax.vmap(lambda u, z, cost=cost, p=potential: cost(p, u, z))(u, z[node.name])
+            total = total + scaled(self.energy.weight(node.name), jnp.sum(terms))
+        return total
+
+    def gradient(self, x: Variables) -> Variables:
+        states, z = self._at(x)
+        return state_gradient(self.energy, self.params, states, z, tuple(x))
+
+    def prox(self, v: Variables, steps: Steps) -> Variables:
+        return {name: _prox(self.energy, name, v[name], steps[name]) for name in v}
+
+    def probes(self, key: PRNGKeyArray) -> Probes:
+        dtype = jax.tree.leaves(self.x)[0].dtype
+        return state_probes(self.energy.network, key, dtype, tuple(self.x))
+
+    def curvature(self, probes: Probes, iterations: int) -> tuple[Constants, Probes]:
+        group = tuple(self.x)
+        return state_curvature(self.energy, self.params, self.given, probes, group, iterations)
+
+    def solve(self, proximal: dict[str, float]) -> Variables:
+        return solve_states(
+            self.energy,
+            self.params,
+            self.given,
+            self.z,
+            tuple(self.x),
+            proximal,
+            self.gradient(self.x),
+        )
+
+    def _at(self, x: Variables) -> tuple[States, States]:
+        """All states, and the pre-activations that they need."""
+        if x is self.x:
+            return self.given, self.z
+        states = {**self.given, **x}
+        needed = [node.name for node in self._touched()]
+        return states, {n: self.energy.preactivation(self.params, states, n) for n in needed}
+
+    def _touched(self) -> list[Node]:
+        network = self.energy.network
+        found = {name: network.node(name) for name in self.x}
+        for name in self.x:
+            found |= {child.name: child for child, _ in network.children(name)}
+        return list(found.values())
+
+
+def state_gradient(
+    energy: LiftedEnergy, params: Params, states: States, z: States, group: tuple[str, ...]
+) -> Variables:
+    r"""$g_j - w_j c_j(z_j)$ with $g_j = \sum_c(\partial f_c/\partial u_j)^\top w_c\nabla_zC_c$."""
+    signals = {}
+    for name in group:
+        for child, _ in energy.network.children(name):
+            if child.name not in signals:
+                signals[child.name] = energy.residual(states, z, child.name)
+    return {
+        name: pulled_back(energy, params, states, signals, name) - target(energy, z[name], name)
+        for name in group
+    }
+
+
+def target(energy: LiftedEnergy, z: Array, name: str) -> Array:
+    r"""$w_j c_j(z_j)$: what the linear term of a node's penalty pulls its activation to."""
+    potential = energy.network.node(name).potential
+    return scaled(energy.weight(name), jax.vmap(lambda z: energy.penalty.linear(potential, z))(z))
+
+
+def pulled_back(
+    energy: LiftedEnergy, params: Params, states: States, signals: States, name: str
+) -> Array:
+    """Sum over the children of the adjoint of their map, applied to their signal."""
+    pulls = [
+        adjoint(
+            child.affine,
+            params[child.owner],
+            tuple(states[p] for p in child.parents),
+            position,
+            signals[child.name],
+        )
+        for child, position in energy.network.children(name)
+    ]
+    return sum(pulls[1:], start=pulls[0])
+
+
+def _prox(energy: LiftedEnergy, name: str, v: Array, tau: Any) -> Array:
+    """The prox of a node's penalty and activity term, for every sample.
+
+    An l1 activity term is applied first, which is exact for a convex f with its minimum at 0:
+    prox of f + α|.| is the prox of f after that of α|.|.
+    """
+    node, penalty = energy.network.node(name), energy.penalty
+    tau = jnp.asarray(tau, v.dtype)
+    if tau.ndim and not node.potential.separable:
+        raise ValueError(
+            f"node {name!r} has the activation {type(node.potential).__name__}, which is not "
+            "separable: a step for every entry (Adam) has no prox there; use Plain() or Nesterov()"
+        )
+    steps = 0 if tau.ndim else None
+    if name in energy.activity:
+        v = jax.vmap(energy.activity[name].prox, (0, steps))(v, tau)
+    weighted = scaled(energy.weight(name), tau)
+    return jax.vmap(lambda v, t: penalty.prox(node.potential, v, t), (0, steps))(v, weighted)

@@ -1,0 +1,122 @@
+"""Sweeps over the activations."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from liftax import _tree
+from liftax._iterate import repeat
+from liftax.blocks._order import AbstractChoice, AbstractOrder
+from liftax.blocks._state_block import StateBlock
+from liftax.blocks._step import AbstractBlockStep
+from liftax.networks import Params, States
+from liftax.objectives import LiftedEnergy
+
+
+class SweepMemory(NamedTuple):
+    """The memory of every group's step, and random bits for the order."""
+
+    groups: tuple[Any, ...]
+    key: Array
+
+
+class Sweep(NamedTuple):
+    """What one sweep leaves: all states, all pre-activations, the memory."""
+
+    states: States
+    z: States
+    memory: SweepMemory
+
+
+def start_sweeps(
+    energy: LiftedEnergy,
+    order: AbstractOrder,
+    step: AbstractBlockStep,
+    params: Params,
+    states: States,
+    z: States,
+    key: PRNGKeyArray,
+) -> SweepMemory:
+    """The memory before the first sweep."""
+    groups = order.groups(energy.network, energy.network.hidden)
+    keys = jax.random.split(key, len(groups) + 1)
+    blocks = [StateBlock(energy, params, states, z, group) for group in groups]
+    memories = tuple(step.init(block, k) for block, k in zip(blocks, keys[1:], strict=True))
+    return SweepMemory(memories, jax.random.key_data(keys[0]))
+
+
+def restart_sweeps(
+    energy: LiftedEnergy,
+    order: AbstractOrder,
+    step: AbstractBlockStep,
+    params: Params,
+    states: States,
+    z: States,
+    memory: SweepMemory,
+) -> SweepMemory:
+    """The memory for other states, as at a new batch."""
+    groups = order.groups(energy.network, energy.network.hidden)
+    blocks = [StateBlock(energy, params, states, z, group) for group in groups]
+    old = zip(memory.groups, blocks, strict=True)
+    return SweepMemory(tuple(step.restart(m, b) for m, b in old), memory.key)
+
+
+def sweep_states(
+    energy: LiftedEnergy,
+    order: AbstractOrder,
+    step: AbstractBlockStep,
+    params: Params,
+    states: States,
+    z: States,
+    memory: SweepMemory,
+) -> Sweep:
+    """Update the groups of the order; pre-activations follow where parents moved."""
+    groups = order.groups(energy.network, energy.network.hidden)
+    sweep = Sweep(states, z, memory)
+    if not groups:
+        return sweep
+
+    def move(place: int, sweep: Sweep) -> Sweep:
+        return move_group(energy, step, params, sweep, groups[place], place)
+
+    if not isinstance(order, AbstractChoice):
+        for place in range(len(groups)):
+            sweep = move(place, sweep)
+        return sweep
+
+    def progress(sweep: Sweep) -> Array:
+        return jnp.stack([_moved(sweep, move(i, sweep), g) for i, g in enumerate(groups)])
+
+    def chosen(sweep: Sweep) -> Sweep:
+        key, own = jax.random.split(jax.random.wrap_key_data(sweep.memory.key))
+        place = order.choose(own, len(groups), lambda: progress(sweep))
+        kept = SweepMemory(sweep.memory.groups, jax.random.key_data(key))
+        branches = [lambda sweep, i=i: move(i, sweep) for i in range(len(groups))]
+        return jax.lax.switch(place, branches, Sweep(sweep.states, sweep.z, kept))
+
+    return repeat(chosen, sweep, len(groups))
+
+
+def move_group(
+    energy: LiftedEnergy,
+    step: AbstractBlockStep,
+    params: Params,
+    sweep: Sweep,
+    group: tuple[str, ...],
+    place: int,
+) -> Sweep:
+    """Update one group of activations, the number `place` of its order."""
+    block = StateBlock(energy, params, sweep.states, sweep.z, group)
+    moved, own = step.update(block, sweep.memory.groups[place])
+    states = {**sweep.states, **moved}
+    touched = {c.name for name in moved for c, _ in energy.network.children(name)}
+    z = {**sweep.z, **{n: energy.preactivation(params, states, n) for n in touched}}
+    before, after = sweep.memory.groups[:place], sweep.memory.groups[place + 1 :]
+    return Sweep(states, z, SweepMemory((*before, own, *after), sweep.memory.key))
+
+
+def _moved(before: Sweep, after: Sweep, group: tuple[str, ...]) -> Array:
+    old, new = ({n: s.states[n] for n in group} for s in (before, after))
+    return _tree.norm(_tree.minus(new, old))

@@ -1,0 +1,83 @@
+"""Residual networks."""
+
+import math
+
+from liftax.affine import (
+    AbstractAffine,
+    Convolution,
+    Dense,
+    Mean,
+    Residual,
+    TransposedConvolution,
+    TransposedDense,
+)
+from liftax.networks._convolutional import Activation, gain_before
+from liftax.networks._network import INPUT, Network
+from liftax.networks._node import Node
+from liftax.potentials import potential
+
+
+def resnet(
+    input_shape: tuple[int, ...] | int,
+    width: int,
+    blocks: int,
+    outputs: int,
+    activation: Activation = "relu",
+    output: Activation = "softmax",
+    tied: bool = False,
+) -> Network:
+    r"""Residual blocks $a_j = \sigma(W_ju_{j-1} + b_j)$, $u_j = u_{j-1} + V_ja_j$.
+
+    In the compact form $Mu = V\mathrm{prox}_\Psi(Wu + b)$. A first layer changes the input to
+    `width` features, a dense layer ends. For pictures (height, width, channels) the maps are 3x3
+    convolutions, and the mean over positions comes before the last layer. Nodes are named ``stem``,
+    ``a1``, ``u1``, ..., ``mean``, ``out``.
+
+    Initial weights make every block add $1/\mathrm{blocks}$ of the second moment, so that depth
+    leaves the scale of the activations alone.
+
+    Args:
+        input_shape: of one example, or the length of a vector.
+        width: number of features.
+        blocks: number of residual blocks.
+        outputs: width of the last layer.
+        activation: σ.
+        output: activation of the last layer.
+        tied: $V_j = W_j^\top$ (the symmetric case, with the convexity certificate of inversion)
+            instead of parameters of its own.
+
+    Raises:
+        ValueError: for no blocks, or an activation that is not proximal.
+
+    Source: arXiv 2510.09796, section 2; He et al. (2016).
+    """
+    if blocks < 1:
+        raise ValueError(f"blocks must be at least 1, got {blocks}")
+    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+    sigma, pictures = potential(activation), len(shape) == 3
+    gain = gain_before(sigma)
+    # W u keeps half of the moment behind a ReLU; W and its transpose share the factor.
+    inner = (gain**2 / blocks) ** 0.25 if tied else gain
+    outer = 1 / math.sqrt(blocks)
+
+    def forth(scale: float) -> AbstractAffine:
+        return Convolution(width, gain=scale) if pictures else Dense(width, gain=scale)
+
+    def back() -> AbstractAffine:
+        if not tied:
+            return forth(outer)
+        if pictures:
+            return TransposedConvolution(width, use_bias=False)
+        return TransposedDense(width, use_bias=False)
+
+    nodes = [Node("stem", forth(1.0), "identity", INPUT)]
+    last = "stem"
+    for j in range(1, blocks + 1):
+        a, u = f"a{j}", f"u{j}"
+        nodes.append(Node(a, forth(inner), sigma, last))
+        nodes.append(Node(u, Residual(back()), "identity", (last, a), a if tied else None))
+        last = u
+    if pictures:
+        nodes.append(Node("mean", Mean(), "identity", last))
+        last = "mean"
+    return Network((*nodes, Node("out", Dense(outputs), output, last)), shape)
