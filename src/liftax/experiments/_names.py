@@ -5,11 +5,21 @@ import difflib
 from liftax.experiments._classification import CLASSIFICATION
 from liftax.experiments._demo import DEMO
 from liftax.experiments._experiment import Experiment
+from liftax.experiments._implicit_step import IMPLICIT_STEP
 from liftax.experiments._sparse_autoencoder import SPARSE_AUTOENCODER
 from liftax.experiments._step_size import STEP_SIZE
+from liftax.experiments._three_split import THREE_SPLIT
 
 EXPERIMENTS: dict[str, Experiment] = {
-    e.name: e for e in (DEMO, CLASSIFICATION, SPARSE_AUTOENCODER, STEP_SIZE)
+    e.name: e
+    for e in (
+        DEMO,
+        CLASSIFICATION,
+        SPARSE_AUTOENCODER,
+        STEP_SIZE,
+        IMPLICIT_STEP,
+        THREE_SPLIT,
+    )
 }
 
 
