@@ -1,7 +1,9 @@
 """The table of potentials that the contracts run through, and points to run them at."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,42 +11,132 @@ from jaxtyping import Array, Float
 
 from liftax.potentials import (
     AbstractPotential,
+    Ball,
     Clip,
+    ElasticNet,
+    GroupSoftThreshold,
+    HalfSpace,
+    HardSigmoid,
+    Huber,
     Identity,
     LeakyReLU,
+    MaxAffine,
+    NonNegativeSoftThreshold,
+    NuclearNorm,
     ReLU,
     Sigmoid,
     Softmax,
     SoftThreshold,
+    Sparsemax,
+    SpectralBall,
     Tanh,
 )
 
 SIZE = 4
 TAUS = (0.03, 0.3, 1.0, 2.5, 40.0)
+REALS = (-np.inf, np.inf)
+
+
+class Squared(AbstractPotential):
+    """A potential of 2 x 2 matrices, on vectors of their entries."""
+
+    separable: ClassVar[bool] = False
+    inner: AbstractPotential = eqx.field()
+
+    def value(self, u):
+        return self.inner.value(u.reshape(2, 2))
+
+    def prox(self, v, tau):
+        return self.inner.prox(v.reshape(2, 2), tau).reshape(v.shape)
+
+    def conjugate(self, s):
+        return self.inner.conjugate(s.reshape(2, 2))
+
+    def activation(self, z):
+        return self.inner.activation(z.reshape(2, 2)).reshape(z.shape)
+
+    def phi_conjugate(self, z):
+        return self.inner.phi_conjugate(z.reshape(2, 2))
 
 
 class Row(NamedTuple):
-    """A potential, and the interval that its domain is in every entry (simplex: None)."""
+    """A potential, and the interval that its domain is in every entry (simplex: None).
+
+    `members` moves points to a domain that is another set, `subgradients` to a domain of Ψ* without
+    interior, which rounding would leave.
+    """
 
     potential: AbstractPotential
     domain: tuple[float, float] | None
     kinks: tuple[float, ...] = (0.0,)
+    members: Callable[[Array], Array] = lambda u: u
+    subgradients: Callable[[Array], Array] = lambda s: s
+
+
+def within(radius: float, axes: tuple[int, ...] = (-1,)) -> Callable[[Array], Array]:
+    """Scales every vector along the axes of (..., 2, 2), or of (...,), to at most the radius."""
+
+    def scale(u: Array) -> Array:
+        shaped = u if axes == (-1,) else u.reshape(-1, 2, 2)
+        size = jnp.linalg.norm(shaped, axis=axes, keepdims=True)
+        return (shaped * jnp.minimum(1, radius / size)).reshape(u.shape)
+
+    return scale
+
+
+def clipped_spectrum(u: Array) -> Array:
+    size = jnp.linalg.norm(u.reshape(-1, 2, 2), ord=2, axis=(-2, -1))
+    return u / jnp.maximum(size, 1)[:, None]
+
+
+NORMAL, OFFSET = np.array([1.0, -2.0, 0.5, 0.0]), 0.3
+
+
+def below(u: Array) -> Array:
+    excess = jnp.maximum(u @ jnp.asarray(NORMAL, u.dtype) - OFFSET, 0)[..., None]
+    return u - excess * jnp.asarray(NORMAL / (NORMAL @ NORMAL), u.dtype)
+
+
+def on_the_ray(s: Array) -> Array:
+    normal = jnp.asarray(NORMAL, s.dtype)
+    return jnp.maximum(jnp.sum(s * normal), 0) / jnp.sum(normal**2) * normal
+
+
+def of_mass(mass: float) -> Callable[[Array], Array]:
+    return lambda s: mass * jnp.maximum(s, 0) / jnp.sum(jnp.maximum(s, 0))
 
 
 ROWS: dict[str, Row] = {
-    "identity": Row(Identity(), (-np.inf, np.inf)),
+    "identity": Row(Identity(), REALS),
     "relu": Row(ReLU(), (0.0, np.inf)),
-    "leaky_relu": Row(LeakyReLU(), (-np.inf, np.inf)),
-    "leaky_relu(0.2)": Row(LeakyReLU(0.2), (-np.inf, np.inf)),
-    "leaky_relu(1)": Row(LeakyReLU(1.0), (-np.inf, np.inf)),
+    "leaky_relu": Row(LeakyReLU(), REALS),
+    "leaky_relu(0.2)": Row(LeakyReLU(0.2), REALS),
+    "leaky_relu(1)": Row(LeakyReLU(1.0), REALS),
     "clip": Row(Clip(), (-1.0, 1.0), (-1.0, 1.0)),
     "clip(0, 6)": Row(Clip(0.0, 6.0), (0.0, 6.0), (0.0, 6.0)),
-    "soft_threshold": Row(SoftThreshold(), (-np.inf, np.inf), (-1.0, 1.0)),
-    "soft_threshold(0.3)": Row(SoftThreshold(0.3), (-np.inf, np.inf), (-0.3, 0.3)),
+    "soft_threshold": Row(SoftThreshold(), REALS, (-1.0, 1.0)),
+    "soft_threshold(0.3)": Row(SoftThreshold(0.3), REALS, (-0.3, 0.3)),
     "tanh": Row(Tanh(), (-1.0, 1.0)),
     "sigmoid": Row(Sigmoid(), (0.0, 1.0)),
     "softmax": Row(Softmax(), None),
+    "hard_sigmoid": Row(HardSigmoid(), (0.0, 1.0), (-3.0, 3.0)),
+    "hard_sigmoid(1)": Row(HardSigmoid(1.0), (0.0, 1.0), (-0.5, 0.5)),
+    "non_negative_soft_threshold": Row(NonNegativeSoftThreshold(0.4), (0.0, np.inf), (0.4,)),
+    "elastic_net": Row(ElasticNet(0.5, 0.7), REALS, (-0.5, 0.5)),
+    "elastic_net(0.5, 0)": Row(ElasticNet(0.5, 0.0), REALS, (-0.5, 0.5)),
+    "huber": Row(Huber(), REALS, (-2.0, 2.0)),
+    "huber(0.3, 2)": Row(Huber(0.3, 2.0), REALS, (-0.9, 0.9)),
+    "sparsemax": Row(Sparsemax(), None),
+    "ball(0.7)": Row(Ball(0.7), REALS, (0.35,), within(0.7)),
+    "balls": Row(Squared(Ball(1.2, axes=0)), REALS, (0.6,), within(1.2, (-2,))),
+    "half_space": Row(HalfSpace(NORMAL, OFFSET), REALS, (0.0,), below, on_the_ray),
+    "group_soft_threshold": Row(Squared(GroupSoftThreshold(0.5)), REALS),
+    "nuclear_norm": Row(Squared(NuclearNorm(0.6)), REALS),
+    "spectral_ball": Row(Squared(SpectralBall()), REALS, (0.5,), clipped_spectrum),
+    "max_affine": Row(MaxAffine(0.8), REALS, (0.0,), subgradients=of_mass(0.8)),
 }
+# Where the laws are tested in single precision as well.
+BOTH = list(ROWS)[: list(ROWS).index("softmax") + 1]
 
 
 def arguments(name: str) -> Float[Array, "m {SIZE}"]:
@@ -64,4 +156,4 @@ def domain_points(name: str) -> Float[Array, "k {SIZE}"]:
     low, high = max(domain[0], -5.0), min(domain[1], 5.0)
     random = jax.random.uniform(jax.random.key(2), (5, SIZE), minval=low, maxval=high)
     ends = jnp.asarray([[low] * SIZE, [high] * SIZE, [low, high] * (SIZE // 2)])
-    return jnp.concatenate([random, ends])
+    return ROWS[name].members(jnp.concatenate([random, ends]))

@@ -4,8 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from liftax.potentials._potential import AbstractRegulariser, Tau
-
-ROUNDING = 100.0  # units in the last place, per row, by which a Gram matrix may miss the identity
+from liftax.potentials._rounding import slack
 
 
 class Orthogonal(AbstractRegulariser):
@@ -19,10 +18,10 @@ class Orthogonal(AbstractRegulariser):
     """
 
     def value(self, u: Float[Array, "... m n"]) -> Float[Array, ""]:
-        slack = ROUNDING * float(jnp.finfo(u.dtype).eps) * max(u.shape[-2:])
+        error = slack(u) * max(u.shape[-2:])
         thin = u if u.shape[-2] >= u.shape[-1] else jnp.swapaxes(u, -1, -2)
         gram = jnp.swapaxes(thin, -1, -2) @ thin
-        inside = jnp.all(jnp.abs(gram - jnp.eye(gram.shape[-1], dtype=u.dtype)) <= slack)
+        inside = jnp.all(jnp.abs(gram - jnp.eye(gram.shape[-1], dtype=u.dtype)) <= error)
         return jnp.where(inside, jnp.zeros((), u.dtype), jnp.inf)
 
     def prox(self, v: Float[Array, "... m n"], tau: Tau) -> Float[Array, "... m n"]:

@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 from liftax._iterate import until
 from liftax.potentials._potential import AbstractPotential, Tau
+from liftax.potentials._rounding import slack
 from liftax.potentials._scalar import best_tangent, increasing_root
 
 VANISHED = -100.0  # a point where e^z no longer counts
-ROUNDING = 100.0  # units in the last place, per entry, by which a sum may miss 1
 CONTRACTIONS = 60
 
 
@@ -28,8 +28,8 @@ class Softmax(AbstractPotential):
     separable: ClassVar[bool] = False
 
     def value(self, u: Float[Array, "... n"]) -> Float[Array, ""]:
-        slack = ROUNDING * float(jnp.finfo(u.dtype).eps) * u.shape[-1]
-        inside = (jnp.abs(jnp.sum(u, -1) - 1) <= slack) & jnp.all(u >= 0, -1)
+        near = jnp.abs(jnp.sum(u, -1) - 1) <= slack(u) * u.shape[-1]
+        inside = near & jnp.all(u >= 0, -1)
         w = jnp.where(inside[..., None], u, 0)
         # Imported here: it would take a third of the time of `import liftax`.
         from jax.scipy.special import xlogy

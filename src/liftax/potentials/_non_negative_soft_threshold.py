@@ -1,0 +1,56 @@
+"""Soft-thresholding with non-negative results."""
+
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
+from liftax.potentials._potential import Intervals, Tau
+
+
+class NonNegativeSoftThreshold(AbstractPiecewiseLinear):
+    r"""$\Psi(u) = \rho\sum u$ for $u \ge 0$, else $+\infty$; $\sigma(z) = \max(z - \rho, 0)$.
+
+    $\mathrm{prox}_{\tau\Psi}(v) = \max(v - \tau\rho, 0)$; $\varphi^*(z) = \frac12\|\sigma(z)\|^2$;
+    $\Psi^*(s) = 0$ if $s \le \rho$, else $+\infty$.
+
+    Attributes:
+        threshold: $\rho \ge 0$; an array broadcasts against the example (one threshold a channel).
+
+    Raises:
+        ValueError: for a negative threshold.
+    """
+
+    separable: ClassVar[bool] = True
+    learnable: ClassVar[Intervals] = {"threshold": (0.0, math.inf)}
+    threshold: float | Float[Array, "..."] = 1.0
+
+    def __check_init__(self) -> None:
+        if isinstance(self.threshold, int | float) and not self.threshold >= 0:
+            raise ValueError(
+                f"threshold must be at least 0, got {self.threshold}; shift by the bias instead"
+            )
+
+    def value(self, u: Float[Array, "..."]) -> Float[Array, ""]:
+        rho = jnp.asarray(self.threshold, u.dtype)
+        return jnp.sum(jnp.where(u >= 0, rho * u, jnp.inf))
+
+    def prox(self, v: Float[Array, "..."], tau: Tau) -> Float[Array, "..."]:
+        return jax.nn.relu(v - jnp.asarray(tau, v.dtype) * jnp.asarray(self.threshold, v.dtype))
+
+    def conjugate(self, s: Float[Array, "..."]) -> Float[Array, ""]:
+        rho = jnp.asarray(self.threshold, s.dtype)
+        return jnp.sum(jnp.where(s <= rho, jnp.zeros_like(s), jnp.inf))
+
+    def activation(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jax.nn.relu(z - jnp.asarray(self.threshold, z.dtype))
+
+    def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
+        return 0.5 * jnp.sum(self.activation(z) ** 2)
+
+    def pieces(self) -> Pieces:
+        rho = self.threshold
+        return ((-math.inf, rho, 0.0, 0.0), (rho, math.inf, 1.0, -rho))
