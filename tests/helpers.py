@@ -10,7 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from liftax.potentials import (
+    ELU,
+    ISRU,
     AbstractPotential,
+    Arctan,
     Ball,
     Clip,
     ElasticNet,
@@ -26,6 +29,8 @@ from liftax.potentials import (
     ReLU,
     Sigmoid,
     Softmax,
+    Softplus,
+    Softsign,
     SoftThreshold,
     Sparsemax,
     SpectralBall,
@@ -126,6 +131,12 @@ ROWS: dict[str, Row] = {
     "elastic_net(0.5, 0)": Row(ElasticNet(0.5, 0.0), REALS, (-0.5, 0.5)),
     "huber": Row(Huber(), REALS, (-2.0, 2.0)),
     "huber(0.3, 2)": Row(Huber(0.3, 2.0), REALS, (-0.9, 0.9)),
+    "softplus": Row(Softplus(), (0.0, np.inf)),
+    "elu": Row(ELU(), (-1.0, np.inf)),
+    "elu(0.4)": Row(ELU(0.4), (-0.4, np.inf)),
+    "softsign": Row(Softsign(), (-0.99999, 0.99999)),
+    "arctan": Row(Arctan(), (-1.5707, 1.5707)),
+    "isru": Row(ISRU(), (-1.0, 1.0)),
     "sparsemax": Row(Sparsemax(), None),
     "ball(0.7)": Row(Ball(0.7), REALS, (0.35,), within(0.7)),
     "balls": Row(Squared(Ball(1.2, axes=0)), REALS, (0.6,), within(1.2, (-2,))),
