@@ -5,6 +5,7 @@ from liftax.potentials._ball import Ball as Ball
 from liftax.potentials._clip import Clip as Clip
 from liftax.potentials._elastic_net import ElasticNet as ElasticNet
 from liftax.potentials._elu import ELU as ELU
+from liftax.potentials._from_activation import FromActivation as FromActivation
 from liftax.potentials._group_soft_threshold import GroupSoftThreshold as GroupSoftThreshold
 from liftax.potentials._half_space import HalfSpace as HalfSpace
 from liftax.potentials._hard_sigmoid import HardSigmoid as HardSigmoid
