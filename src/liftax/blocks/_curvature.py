@@ -76,7 +76,8 @@ def state_curvature(
             coupled = [norms[_edge(child, k)] for k, p in enumerate(child.parents) if p in moving]
             if child.name in moving:
                 coupled.append(jnp.ones_like(own))
-            factor = energy.weight(child.name) * energy.loss_at(child.name).smoothness
+            # A contrastive phase may weight the loss negatively.
+            factor = abs(energy.weight(child.name)) * energy.loss_at(child.name).smoothness
             total = total + scaled(factor, own * sum(coupled, start=own))
         node = network.node(name)
         for position, parent in enumerate(node.parents):

@@ -52,7 +52,10 @@ class Lipschitz(AbstractStepSize):
         self, block: AbstractBlock, state: Any, start: Variables, direction: Variables, factor: Any
     ) -> tuple[Steps, Any]:
         constants, state = block.curvature(state, self.power_iterations)
-        return times({name: self.scale / constants[name] for name in block.x}, factor), state
+        # Nothing but the prox acts where all children have the weight 0.
+        least = float(jnp.finfo(jax.tree.leaves(block.x)[0].dtype).tiny) ** 0.5
+        steps = {name: self.scale / jnp.maximum(constants[name], least) for name in block.x}
+        return times(steps, factor), state
 
 
 class Fixed(AbstractStepSize):

@@ -14,3 +14,4 @@ from liftax.networks._network import chain as chain
 from liftax.networks._network import potential_key as potential_key
 from liftax.networks._node import Node as Node
 from liftax.networks._residual import resnet as resnet
+from liftax.networks._transformer import transformer as transformer

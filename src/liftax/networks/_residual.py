@@ -33,8 +33,8 @@ def resnet(
     convolutions, and the mean over positions comes before the last layer. Nodes are named ``stem``,
     ``a1``, ``u1``, ..., ``mean``, ``out``.
 
-    Initial weights make every block add $1/\mathrm{blocks}$ of the second moment, so that depth
-    leaves the scale of the activations alone.
+    Initial weights make every block add about $1/\mathrm{blocks}$ of the second moment, so that
+    depth leaves the scale of the activations alone.
 
     Args:
         input_shape: of one example, or the length of a vector.
@@ -56,9 +56,9 @@ def resnet(
     shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     sigma, pictures = potential(activation), len(shape) == 3
     gain = gain_before(sigma)
-    # W u keeps half of the moment behind a ReLU; W and its transpose share the factor.
-    inner = (gain**2 / blocks) ** 0.25 if tied else gain
+    # Tied, a block adds Wᵀσ(Wu), which points along u: |u|² grows by the factor 1 + |W|².
     outer = 1 / math.sqrt(blocks)
+    inner = outer if tied else gain
 
     def forth(scale: float) -> AbstractAffine:
         return Convolution(width, gain=scale) if pictures else Dense(width, gain=scale)
