@@ -1,4 +1,4 @@
-"""Tanh, sigmoid and softmax: the prox without a closed form, against independent solutions."""
+"""Smooth activations: prox and Ψ against independent solutions and integrals."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from liftax.potentials import AbstractPotential, Sigmoid, Softmax, Tanh
+from liftax.potentials import (
+    ELU,
+    ISRU,
+    AbstractPotential,
+    Arctan,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
 
 TAUS = (1e-3, 0.02, 0.1, 0.5, 0.999, 1.0, 1.001, 2.0, 30.0, 1e3)
 SIZES = np.concatenate([np.logspace(-8, 4, 25), [0.9, 0.999, 1.0, 1.001, 1.1, 1.5, 2.0, 5.0]])
@@ -16,13 +27,30 @@ ACCURACY = {"float64": 1e-12, "float32": 1e-6}
 FUNCTIONS: dict[str, tuple[AbstractPotential, Callable]] = {
     "tanh": (Tanh(), np.tanh),
     "sigmoid": (Sigmoid(), lambda z: np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))),
+    "softplus": (Softplus(), lambda z: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))),
+    "elu": (ELU(), lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0)))),
+    "elu(0.4)": (ELU(0.4), lambda z: np.where(z > 0, z, 0.4 * np.expm1(np.minimum(z, 0)))),
+    "softsign": (Softsign(), lambda z: z / (1 + np.abs(z))),
+    "arctan": (Arctan(), np.arctan),
+    "isru": (ISRU(), lambda z: z / np.hypot(1, z)),
+}
+EXPONENTIAL = ("sigmoid", "softplus")  # σ(z) is nearly e^z far left
+NEW = [potential for name, (potential, _) in FUNCTIONS.items() if name not in ("tanh", "sigmoid")]
+# The inverses, and points in the interior of the domain, with φ(0) = 0.
+INVERSES: dict[str, tuple[Callable[[float], float], tuple[float, ...]]] = {
+    "softplus": (lambda u: u + np.log(-np.expm1(-u)), (1e-6, 0.1, 0.69, 0.7, 3.0, 30.0)),
+    "elu": (lambda u: u if u > 0 else np.log1p(u), (-0.999, -0.5, -0.1, 2.0)),
+    "elu(0.4)": (lambda u: u if u > 0 else np.log1p(u / 0.4), (-0.399, -0.1, 2.0)),
+    "softsign": (lambda u: u / (1 - abs(u)), (-0.99, -0.1, 0.5)),
+    "arctan": (np.tan, (-1.55, -0.81, -0.1, 0.79, 1.2)),
+    "isru": (lambda u: u / np.sqrt(1 - u * u), (-0.99, -0.1, 0.5)),
 }
 
 
 def bisect(sigma: Callable, v: np.ndarray, t: np.floating) -> np.ndarray:
     """z with (1-t) sigma(z) + t z = v, in NumPy's longest floating point numbers."""
     wide, t = v.astype(np.longdouble), np.longdouble(t)
-    reach = (np.abs(wide) + np.abs(1 - t)) / t + 1
+    reach = (np.abs(wide) + np.abs(1 - t)) / min(t, 1) + 1
     low, high = -reach, reach
     for _ in range(220):
         z = (low + high) / 2
@@ -44,12 +72,22 @@ def test_accuracy(name: str, dtype: str) -> None:
     for tau in np.asarray(TAUS, dtype):
         z = bisect(sigma, v, tau)
         u = sigma(z)
-        size = np.abs(u) * (np.maximum(1, -z) if name == "sigmoid" else 1)
+        size = np.abs(u) * (np.maximum(1, -z) if name in EXPONENTIAL else 1)
         error = np.abs(np.asarray(prox(v, tau)) - u)
         assert np.all(error <= ACCURACY[dtype] * size + max(float(np.finfo(dtype).tiny), 1e-60))
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", INVERSES)
+def test_psi_is_an_integral(name: str) -> None:
+    """Ψ' = σ⁻¹ - id, integrated by SciPy."""
+    potential = FUNCTIONS[name][0]
+    inverse, points = INVERSES[name]
+    psi = jax.jit(jax.vmap(potential.value))(jnp.asarray(points)[:, None])
+    exact = [quad(lambda r: inverse(r) - r, 0, u, epsabs=0, epsrel=1e-12)[0] for u in points]
+    np.testing.assert_allclose(psi, exact, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid"])
 def test_against_brent(name: str) -> None:
     """The defining equation u + τ (z - u) = v solved by SciPy, in the interior of the domain."""
     potential, sigma = FUNCTIONS[name]
@@ -96,6 +134,15 @@ def test_ends_of_the_domain() -> None:
         np.testing.assert_allclose(Sigmoid().value(u * one), expected, atol=1e-15)
     np.testing.assert_allclose(Tanh().phi(one), log2)
     np.testing.assert_allclose(Sigmoid().phi(one), 0, atol=1e-15)
+    for potential, ends in (
+        (Softplus(), ((0.0, 0.0), (-1e-9, np.inf), (50.0, -(np.pi**2) / 6))),
+        (ELU(0.5), ((-0.5, 0.375), (-0.5001, np.inf), (3.0, 0.0))),
+        (Softsign(), ((0.0, 0.0), (1.0, np.inf), (-1.0, np.inf))),
+        (Arctan(), ((0.0, 0.0), (1.5708, np.inf), (-1.5708, np.inf))),
+        (ISRU(), ((1.0, 0.5), (-1.0, 0.5), (1.0001, np.inf))),
+    ):
+        values = jax.jit(jax.vmap(potential.value))(jnp.asarray([[u] for u, _ in ends]))
+        np.testing.assert_allclose(values, [expected for _, expected in ends], atol=1e-15)
     softmax = Softmax()
     np.testing.assert_allclose(softmax.value(jnp.eye(3)), -1.5)
     np.testing.assert_allclose(softmax.phi(jnp.full(3, 1 / 3)), -np.log(3))
@@ -112,7 +159,7 @@ def test_softmax_acts_on_the_last_axis() -> None:
         np.testing.assert_allclose(method(v), sum(method(r) for r in rows))
 
 
-@pytest.mark.parametrize("potential", [Tanh(), Sigmoid(), Softmax()], ids=str)
+@pytest.mark.parametrize("potential", [Tanh(), Sigmoid(), Softmax(), Softplus(), Arctan()], ids=str)
 def test_derivatives(potential: AbstractPotential) -> None:
     """Nothing in the library needs them, but the prox and the conjugate are differentiable."""
     v, direction = jnp.asarray([0.0, 0.3, -0.7, 1.4]), jnp.asarray([1.0, -0.5, 0.3, 0.8])
@@ -137,7 +184,7 @@ def test_derivatives(potential: AbstractPotential) -> None:
     np.testing.assert_allclose(gradient, u, atol=1e-7)
 
 
-@pytest.mark.parametrize("potential", [Tanh(), Sigmoid(), Softmax()], ids=str)
+@pytest.mark.parametrize("potential", [Tanh(), Sigmoid(), Softmax(), *NEW], ids=str)
 def test_slopes_are_stated(potential: AbstractPotential, monkeypatch) -> None:
     """The equations are solved without differentiating anything."""
 
@@ -146,6 +193,6 @@ def test_slopes_are_stated(potential: AbstractPotential, monkeypatch) -> None:
 
     for name in ("grad", "value_and_grad", "jvp", "vjp", "linearize", "jacfwd", "jacrev"):
         monkeypatch.setattr(jax, name, refuse)
-    v = jnp.asarray([0.2, -3.0])
-    assert bool(jnp.all(jnp.isfinite(potential.prox(v, 0.123))))
-    assert bool(jnp.isfinite(potential.conjugate(v)))
+    v = jnp.asarray([-0.2, -3.0])
+    prox, conjugate = jax.jit(lambda v: (potential.prox(v, 0.123), potential.conjugate(v)))(v)
+    assert bool(jnp.all(jnp.isfinite(prox))) and bool(jnp.isfinite(conjugate))

@@ -10,7 +10,7 @@ from liftax.potentials._potential import AbstractPotential, Tau
 from liftax.potentials._scalar import best_tangent, increasing_root
 
 VANISHED = -100.0  # a point where e^z no longer counts
-TERMS = 10  # of the series of e^z - 1 - z, for |z| <= 1/10
+NEAR, TERMS = -0.4, 14  # where a series gives e^z - 1 - z
 
 
 class ELU(AbstractPotential):
@@ -75,11 +75,11 @@ class ELU(AbstractPotential):
 
 def _gap(z: Array) -> Array:
     """The gap z - (e^z - 1) for z <= 0 without cancellation."""
-    x = jnp.maximum(z, -0.1)
+    x = jnp.maximum(z, NEAR)
     series = jnp.zeros_like(z)
     for k in range(TERMS, 0, -1):
         series = series * x + 1 / math.factorial(k + 1)
-    return jnp.where(z > -0.1, -x * x * series, z - jnp.expm1(z))
+    return jnp.where(z > NEAR, -x * x * series, z - jnp.expm1(z))
 
 
 def _prox_equation(z: Array, data: tuple[Array, Array, Array]) -> tuple[Array, Array]:

@@ -49,31 +49,34 @@ def safeguarded_root(
     the root see one Newton step only (implicit function theorem).
     """
 
-    def equation(z: Array, v: Array, t: Array) -> tuple[Array, Array]:
+    def equation(z: Array, v: Array, t: Array) -> tuple[Array, Array, Array]:
         value, slope = jax.jvp(sigma, (z,), (jnp.ones_like(z),))
-        return (1 - t) * value + t * z - v, (1 - t) * slope + t
+        size = jnp.abs((1 - t) * value) + jnp.abs(t * z) + jnp.abs(v)
+        slope = (1 - t) * jnp.where(jnp.isnan(slope), 0, slope) + t  # 0/0 at a kink, say
+        return (1 - t) * value + t * z - v, slope, size
 
     fixed_v, fixed_t = jax.lax.stop_gradient(v), jax.lax.stop_gradient(t)
     zero = jnp.zeros_like(v)
-    start, _ = equation(zero, fixed_v, fixed_t)
+    start, *_ = equation(zero, fixed_v, fixed_t)
     end = -start / jnp.minimum(fixed_t, 1)
     end = end + 1e-3 * end  # beyond rounding
-    tolerance = 4 * float(jnp.finfo(v.dtype).eps)
+    rounding = 4 * float(jnp.finfo(v.dtype).eps)
 
     def step(state):
         z, low, high, last, before, _ = state
-        residual, slope = equation(z, fixed_v, fixed_t)
+        residual, slope, scale = equation(z, fixed_v, fixed_t)
         low, high = jnp.where(residual <= 0, z, low), jnp.where(residual >= 0, z, high)
         newton = z - residual / slope
-        useful = (newton > low) & (newton < high) & (2 * jnp.abs(newton - z) <= jnp.abs(before))
-        new = jnp.where(useful, newton, 0.5 * (low + high))
-        new = jnp.where(residual == 0, z, new)
-        size = jnp.abs(new - z)
-        return new, low, high, size, last, jnp.any(size > tolerance * jnp.abs(new))
+        move = jnp.abs(newton - z)
+        useful = (newton > low) & (newton < high) & (2 * move <= before)
+        # at the rounding error of either: it stays, while other entries go on
+        arrived = (move <= rounding * jnp.abs(newton)) | (jnp.abs(residual) <= rounding * scale)
+        new = jnp.where(arrived, z, jnp.where(useful, newton, 0.5 * (low + high)))
+        return new, low, high, jnp.abs(new - z), last, ~jnp.all(arrived)
 
     width = jnp.abs(end)
     bracket = (jnp.minimum(zero, end), jnp.maximum(zero, end))
     state = (zero, *bracket, width, 2 * width, jnp.asarray(True))
     z, *_ = until(step, state, lambda s: ~s[-1], MAX_STEPS)[0]
-    residual, slope = equation(z, v, t)
+    residual, slope, _ = equation(z, v, t)
     return z - residual / jax.lax.stop_gradient(slope)

@@ -36,7 +36,7 @@ class Softplus(AbstractPotential):
         lines = (v / t, v, best_tangent(_equation, (v, t), (0.0, jnp.log(t)), 1 - t))
         least = jnp.minimum(jnp.minimum(*lines[:2]), lines[2])
         most = jnp.maximum(jnp.maximum(*lines[:2]), lines[2])
-        return _softplus(increasing_root(_equation, (v, t), jnp.where(t < 1, least, most)))
+        return jax.nn.softplus(increasing_root(_equation, (v, t), jnp.where(t < 1, least, most)))
 
     def conjugate(self, s: Float[Array, "..."]) -> Float[Array, ""]:
         inside = s < 0
@@ -44,16 +44,12 @@ class Softplus(AbstractPotential):
         return jnp.sum(jnp.where(inside, star, jnp.where(s == 0, ZETA2, jnp.inf)))
 
     def activation(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
-        return _softplus(z)
+        return jax.nn.softplus(z)
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         # Li₂(-e^z) + Li₂(-e^-z) = -π²/6 - z²/2
-        tail = -dilogarithm(-_softplus(jnp.where(z > 0, -z, z)))
+        tail = -dilogarithm(-jax.nn.softplus(jnp.where(z > 0, -z, z)))
         return jnp.sum(jnp.where(z > 0, ZETA2 + 0.5 * z * z - tail, tail))
-
-
-def _softplus(z: Array) -> Array:
-    return jnp.maximum(z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
 
 
 def _deficit(u: Array) -> Array:
@@ -68,4 +64,6 @@ def _deficit(u: Array) -> Array:
 def _equation(z: Array, data: tuple[Array, Array]) -> tuple[Array, Array]:
     """The residual of σ(z) - t σ(-z) = v, convex for t < 1 and concave above."""
     v, t = data
-    return _softplus(z) - t * _softplus(-z) - v, jax.nn.sigmoid(z) + t * jax.nn.sigmoid(-z)
+    return jax.nn.softplus(z) - t * jax.nn.softplus(-z) - v, jax.nn.sigmoid(z) + t * jax.nn.sigmoid(
+        -z
+    )
