@@ -2,6 +2,7 @@
 
 import difflib
 
+from liftax.experiments._architectures import ARCHITECTURES
 from liftax.experiments._classification import CLASSIFICATION
 from liftax.experiments._demo import DEMO
 from liftax.experiments._experiment import Experiment
@@ -19,6 +20,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         STEP_SIZE,
         IMPLICIT_STEP,
         THREE_SPLIT,
+        ARCHITECTURES,
     )
 }
 
