@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from liftax.potentials._norms import norm
@@ -33,7 +33,7 @@ class HalfSpace(AbstractPotential):
     offset: float | Float[Array, ""] = 0.0
 
     def __check_init__(self) -> None:
-        if not isinstance(self.normal, jax.core.Tracer) and not np.any(np.asarray(self.normal)):
+        if not isinstance(self.normal, Tracer) and not np.any(np.asarray(self.normal)):
             raise ValueError("normal must not vanish, got zeros; give a direction")
 
     def value(self, u: Float[Array, "..."]) -> Float[Array, ""]:
