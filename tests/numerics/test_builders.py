@@ -94,7 +94,7 @@ def test_descent(name: str) -> None:
         state = method.init(energy, params, x, y, jax.random.key(0))
 
         def sweep(carry, _):
-            out = method.step(energy, *carry, x, y)
+            out = method.step(energy, carry[0], carry[1], x, y)
             states, _ = method.states(energy, out.params, out.state, x, y)
             return (out.params, out.state), energy.value(out.params, states)
 

@@ -17,8 +17,8 @@ from liftax import (
     Quadratic,
     fit,
 )
-from liftax.affine import Dense
 from liftax._iterate import scan
+from liftax.affine import Dense
 from liftax.blocks import ParameterBlock, ProximalGradient, Solve
 from liftax.networks import INPUT, Network, potential_key
 from liftax.potentials import AbstractPotential, Clip, LeakyReLU, SoftThreshold
@@ -139,7 +139,7 @@ def test_descent_learns_a_threshold(step: str) -> None:
         state = method.init(energy, params, x, y, jax.random.key(0))
 
         def sweep(carry, _):
-            out = method.step(energy, *carry, x, y)
+            out = method.step(energy, carry[0], carry[1], x, y)
             states, _ = method.states(energy, out.params, out.state, x, y)
             return (out.params, out.state), energy.value(out.params, states)
 

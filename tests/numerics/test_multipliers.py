@@ -91,9 +91,11 @@ def test_admm_reaches_feasible_least_squares() -> None:
     x = jax.random.normal(keys[1], (40, 5), jnp.float64)
     y = jax.random.normal(keys[2], (40, 2), jnp.float64)
     energy = LiftedEnergy(network)
-    steps = {"state_step": Solve(), "parameter_step": Solve(1.0)}
-    penalised = run(BlockCoordinateDescent(**steps), energy, params, x, y, 400)[3]
-    method = BlockCoordinateDescent(**steps, multipliers=ADMM())
+    plain = BlockCoordinateDescent(state_step=Solve(), parameter_step=Solve(1.0))
+    penalised = run(plain, energy, params, x, y, 400)[3]
+    method = BlockCoordinateDescent(
+        state_step=Solve(), parameter_step=Solve(1.0), multipliers=ADMM()
+    )
     found, _, _, gaps = run(method, energy, params, x, y, 2000)
     assert penalised["layer1"] > 1e-3
     assert gaps["layer1"] < 1e-6

@@ -153,9 +153,9 @@ def check(method: str, penalty: str, net: str) -> None:
         state = row.method.init(energy, params, x, y, jax.random.key(0))
 
         def step(carry, _):
-            states, _ = row.method.states(energy, *carry, x, y)
+            states, _ = row.method.states(energy, carry[0], carry[1], x, y)
             before = energy.value(carry[0], states)
-            out = row.method.step(energy, *carry, x, y)
+            out = row.method.step(energy, carry[0], carry[1], x, y)
             states, _ = row.method.states(energy, out.params, out.state, x, y)
             return (out.params, out.state), (before, energy.value(out.params, states), out.loss)
 

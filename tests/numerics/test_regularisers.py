@@ -38,7 +38,7 @@ def test_elastic_net_is_scikit_learns() -> None:
         state = method.init(energy, params, x, y, jax.random.key(1))
 
         def step(carry):
-            out = method.step(energy, *carry, x, y)
+            out = method.step(energy, carry[0], carry[1], x, y)
             return out.params, out.state
 
         return repeat(step, (params, state), 500)[0]["layer1"]
@@ -91,7 +91,7 @@ def test_constraints_hold_after_a_step(name: str, method: str) -> None:
 def test_a_kernel_is_the_matrix_of_its_patches() -> None:
     """The spectral ball of a convolution bounds the norm of (kh kw channels, features)."""
     network = convolutional()
-    params, x, y = example(network)
+    params, _, _ = example(network)
     energy = LiftedEnergy(network, regularisers={"layer2": SpectralBall(0.5)})
     new = jax.jit(lambda p: energy.regularise(p, {"layer2": 1.0}))(params)["layer2"]
     kernel = np.asarray(new["weight"])

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-
 from liftax.affine import Dense
 from liftax.blocks import AbstractBlockStep, ProximalGradient, Solve
 from liftax.data import Dataset, load
