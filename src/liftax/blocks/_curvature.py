@@ -73,7 +73,9 @@ def state_curvature(
         total = jnp.zeros((), jax.tree.leaves(norms)[0].dtype)
         for child, position in network.children(name):
             own = norms[_edge(child, position)]
-            coupled = [norms[_edge(child, k)] for k, p in enumerate(child.parents) if p in moving]
+            # A node may be a parent twice.
+            others = [k for k, p in enumerate(child.parents) if p in group and k != position]
+            coupled = [norms[_edge(child, k)] for k in others]
             if child.name in moving:
                 coupled.append(jnp.ones_like(own))
             # A contrastive phase may weight the loss negatively.

@@ -10,7 +10,7 @@ from liftax.networks import Params
 def design(
     affine: AbstractAffine, inputs: tuple[Array, ...]
 ) -> Float[Array, "rows columns"] | None:
-    r"""$A$ with $f(u;\\theta) = A\theta$, θ being the weights over the bias, or None.
+    r"""$A$ with $f(u;\theta) = A\theta$, θ being the weights over the bias, or None.
 
     A row for every sample (and position, for a convolution), a last column of ones for the bias.
     """

@@ -3,6 +3,7 @@
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -87,13 +88,12 @@ class Implicit(AbstractMetric):
                 rest.append(node)
             else:
                 found[node.name] = self._solve(rows, factor * signals[node.name], params, node)
-        if any(params.get(node.owner) for node in rest):
+        owners = {node.owner for node in rest if jax.tree.leaves(params[node.owner])}
+        if owners:
             slopes = parameter_gradient(energy, params, states, signals, factor)
-            owners = {node.owner for node in rest}
-            of_rest = {name: slopes[name] for name in owners if params[name]}
-            found |= newton_step(
-                energy, params, states, of_rest, dict.fromkeys(of_rest, 1 / self.step_size)
-            )
+            of_rest = {name: slopes[name] for name in sorted(owners)}
+            damping = dict.fromkeys(of_rest, 1 / self.step_size)
+            found |= newton_step(energy, params, states, of_rest, damping, weighted=False)
         return {name: found.get(name, params[name]) for name in _owners(params, nodes)}
 
     def _solve(self, rows: Array, signal: Array, params: Params, node: Node) -> Params:

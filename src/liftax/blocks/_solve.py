@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.affine import Dense, Identity, adjoint, parameter_adjoint
+from liftax.affine import Dense, Identity, parameter_adjoint
 from liftax.blocks._design import design, split, stacked
 from liftax.networks import INPUT, Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
@@ -26,24 +26,30 @@ def newton_step(
     states: States,
     gradient: Params,
     damping: Mapping[str, Damping],
+    weighted: bool = True,
 ) -> Params:
     r"""$(w_j J_j^\top J_j/s + \lambda_j I)^{-1} G_j$ with $J_j = \partial f_j/\partial\theta_j$.
 
-    Without damping a multiple of the identity of the size of rounding stands in for it.
+    Without damping a multiple of the identity of the size of rounding stands in for it. $w_j$
+    includes the loss's smoothness; it is left out unless `weighted`.
     """
     users: dict[str, list[Node]] = {}
     for node in energy.network.nodes:
         users.setdefault(node.owner, []).append(node)
     steps = {}
     for owner, g in gradient.items():
-        steps[owner] = _newton(energy, params[owner], users[owner], states, g, damping[owner])
+        factors = [
+            energy.weight(n.name) * energy.loss_at(n.name).smoothness if weighted else 1.0
+            for n in users[owner]
+        ]
+        steps[owner] = _newton(params[owner], users[owner], factors, states, g, damping[owner])
     return steps
 
 
 def _newton(
-    energy: LiftedEnergy,
     theta: Params,
     nodes: list[Node],
+    factors: list[Any],
     states: States,
     gradient: Params,
     damping: Damping,
@@ -53,19 +59,22 @@ def _newton(
         node = nodes[0]
         rows = design(node.affine, tuple(states[p] for p in node.parents))
         if rows is not None and min(rows.shape) <= LARGEST:
-            weight = energy.weight(node.name) * energy.loss_at(node.name).smoothness
-            scale = jnp.asarray(weight, rows.dtype) / samples
+            scale = jnp.asarray(factors[0], rows.dtype) / samples
             return split(_regression(rows, scale, damping, stacked(gradient)), theta)
 
     def apply(v: Params) -> Params:
         total = jax.tree.map(lambda a: jnp.asarray(damping, a.dtype) * a, v)
-        for node in nodes:
+        for node, factor in zip(nodes, factors, strict=True):
             inputs = tuple(states[p] for p in node.parents)
-            weight = energy.weight(node.name) * energy.loss_at(node.name).smoothness
-            zero = jax.tree.map(jnp.zeros_like, v)
-            image = node.affine.apply(v, *inputs) - node.affine.apply(zero, *inputs)
-            back = parameter_adjoint(node.affine, theta, inputs, scaled(weight, image) / samples)
-            total = jax.tree.map(jnp.add, total, back)
+
+            def back(r: Array, node: Node = node, inputs: tuple = inputs) -> Params:
+                return parameter_adjoint(node.affine, theta, inputs, r)
+
+            # The derivative as the adjoint of the adjoint: parameters may hold fixed statistics.
+            like = jax.eval_shape(node.affine.apply, theta, *inputs)
+            forth = jax.linear_transpose(back, like)
+            image = forth(v)[0]
+            total = jax.tree.map(jnp.add, total, back(scaled(factor, image) / samples))
         return total
 
     return conjugate_gradients(apply, gradient)
@@ -134,10 +143,11 @@ def solve_states(
                 "form: its own penalty is not quadratic; use ProximalGradient(), or "
                 "Solve(otherwise=ProximalGradient())"
             )
-        if any(child.name in group for child, _ in children):
+        met = {p for c, _ in children for p in (c.name, *c.parents)} - {name}
+        if met.intersection(group):
             raise ValueError(
-                f"node {name!r} moves together with its child: closed forms need GaussSeidel() or "
-                "RedBlack()"
+                f"node {name!r} moves together with a node that it interacts with: closed forms "
+                "need GaussSeidel() or RedBlack()"
             )
         if len(children) == 1 and isinstance(children[0][0].affine, Identity):
             new[name] = _solve_copy(energy, states[name], z[name], states, name, alpha)
@@ -179,12 +189,12 @@ def _solve_linear(
     u = states[name]
     weight = jnp.asarray(energy.weight(name), u.dtype)
     right = gradient + weight * u
-    children = energy.network.children(name)
-    dense = all(isinstance(c.affine, Dense) for c, _ in children)
-    factors = [energy.weight(c.name) * energy.loss_at(c.name).smoothness for c, _ in children]
+    children = list({c.name: c for c, _ in energy.network.children(name)}.values())
+    dense = all(isinstance(c.affine, Dense) for c in children)
+    factors = [energy.weight(c.name) * energy.loss_at(c.name).smoothness for c in children]
     if dense and u[0].size <= LARGEST:
         gram = jnp.zeros((u[0].size,) * 2, u.dtype)
-        for (child, _), factor in zip(children, factors, strict=True):
+        for child, factor in zip(children, factors, strict=True):
             w = params[child.owner]["weight"]
             gram = gram + scaled(factor, w @ w.T)
         flat = right.reshape(len(u), -1)
@@ -193,13 +203,14 @@ def _solve_linear(
 
     def apply(v: Array) -> Array:
         total = (weight + proximal) * v
-        for (child, position), factor in zip(children, factors, strict=True):
-            theta, given = params[child.owner], [states[p] for p in child.parents]
-            inputs = (*given[:position], v, *given[position + 1 :])
-            nothing = (*given[:position], jnp.zeros_like(v), *given[position + 1 :])
-            image = child.affine.apply(theta, *inputs) - child.affine.apply(theta, *nothing)
-            back = adjoint(child.affine, theta, inputs, position, scaled(factor, image))
-            total = total + back
+        for child, factor in zip(children, factors, strict=True):
+
+            def at(v: Array, child: Node = child) -> Array:
+                inputs = (v if p == name else states[p] for p in child.parents)
+                return child.affine.apply(params[child.owner], *inputs)
+
+            zero, pull = jax.vjp(at, jnp.zeros_like(v))
+            total = total + pull(scaled(factor, at(v) - zero))[0]
         return total
 
     return u - conjugate_gradients(apply, right)
