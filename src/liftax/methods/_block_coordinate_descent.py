@@ -70,6 +70,12 @@ class BlockCoordinateDescent(AbstractMethod):
     def init(
         self, energy: LiftedEnergy, params: Params, x: Array, y: Array, key: PRNGKeyArray
     ) -> BlockState:
+        learning = [node.name for node in energy.network.nodes if node.learn]
+        if self.interleaved and learning:
+            raise ValueError(
+                f"interleaved cannot train what the potential of {learning[0]!r} learns; "
+                "use interleaved=False"
+            )
         energy = energy.at(params)
         states, _, _ = energy.clamp(x, y, params)
         multipliers = self.multipliers.init(energy, states)
@@ -78,9 +84,10 @@ class BlockCoordinateDescent(AbstractMethod):
         of_states, of_parameters = jax.random.split(key)
         sweeps = start_sweeps(energy, self.order, self.state_step, params, states, z, of_states)
         parts = self._parts(energy)
+        blocks = [ParameterBlock(energy, params, states, z, None, part) for part in parts]
         memories = tuple(
-            self.parameter_step.init(ParameterBlock(energy, params, states, z, None, part), key)
-            for part, key in zip(parts, jax.random.split(of_parameters, len(parts)), strict=True)
+            self.parameter_step.init(block, key) if block.x else ()
+            for block, key in zip(blocks, jax.random.split(of_parameters, len(parts)), strict=True)
         )
         hidden = {name: states[name] for name in energy.network.hidden}
         return BlockState(hidden, sweeps, memories, multipliers)
@@ -141,7 +148,8 @@ class BlockCoordinateDescent(AbstractMethod):
             if block.x:
                 moved, memory = self.parameter_step.update(block, state.parameters[place])
                 params = {**params, **moved}
-                z = {n: energy.preactivation(params, sweep.states, n) for n in part}
+                users = [n.name for n in energy.network.nodes if n.owner in moved]
+                z = {n: energy.preactivation(params, sweep.states, n) for n in users}
                 sweep = Sweep(sweep.states, {**sweep.z, **z}, sweep.memory)
             else:
                 memory = state.parameters[place]
