@@ -64,7 +64,7 @@ class ParameterBlock(AbstractBlock):
 
     def prox(self, v: Variables, steps: Steps) -> Variables:
         if self.anchor is not None:
-            centre, tau = self.anchor
+            centre, tau = self.anchor[0], self._tau()
             pulls = {name: jax.tree.map(lambda s: s / tau, steps[name]) for name in v}
             v = {name: _pulled(v[name], centre[name], pulls[name]) for name in v}
             steps = {name: _shortened(steps[name], pulls[name]) for name in v}
@@ -89,7 +89,7 @@ class ParameterBlock(AbstractBlock):
             )
         gradient, damping = self.gradient(self.x), proximal
         if self.anchor is not None:
-            centre, tau = self.anchor
+            centre, tau = self.anchor[0], self._tau()
             pull = {name: _tree.minus(self.x[name], centre[name]) for name in self.x}
             gradient = jax.tree.map(lambda g, p: g + p / tau, gradient, pull)
             damping = {name: a + 1 / tau for name, a in proximal.items()}
@@ -99,6 +99,11 @@ class ParameterBlock(AbstractBlock):
         for name, size in curvature.items():
             step[name] = jax.tree.map(lambda g, c=size + damping[name]: g / c, gradient[name])
         return self._admissible(_tree.minus(self.x, step))
+
+    def _tau(self) -> Array:
+        # Schedules may compute in another precision than the parameters have.
+        assert self.anchor is not None
+        return jnp.asarray(self.anchor[1], jax.tree.leaves(self.x)[0].dtype)
 
     def _hyper_curvature(self) -> Constants:
         found = hyper_curvature(self.energy, self.params, self.z)

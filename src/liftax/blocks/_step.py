@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from liftax.blocks._acceleration import AbstractAcceleration, Plain
@@ -148,5 +147,4 @@ class Optimiser(AbstractBlockStep):
 
         updates, memory = self.optimiser.update(block.gradient(block.x), memory, block.x)
         ahead: Any = optax.apply_updates(block.x, updates)
-        step = jnp.asarray(self.proximal_step, jnp.float32)
-        return block.prox(ahead, dict.fromkeys(block.x, step)), memory
+        return block.prox(ahead, dict.fromkeys(block.x, self.proximal_step)), memory

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from liftax.networks import INPUT, Network, Params, States
 from liftax.penalties import AbstractLoss, AbstractPenalty, Bregman
-from liftax.potentials import AbstractRegulariser, SoftThreshold
+from liftax.potentials import AbstractPotential, AbstractRegulariser, SoftThreshold
 
 Weight = float | Float[Array, ""]
 
@@ -179,13 +179,26 @@ class LiftedEnergy(eqx.Module):
         return sum([*penalties, *of_weights], start=self.activity_value(states))
 
     def regularise(self, params: Params, steps: Mapping[str, Any]) -> Params:
-        r"""$\mathrm{prox}_{\gamma_j r_j}$ on the weights in `params` that have a regulariser."""
+        r"""$\mathrm{prox}_{\gamma_j r_j}$ on the weights in `params` that have a regulariser.
+
+        A step is a number, or in the form of the node's parameters, one number an entry.
+
+        Raises:
+            ValueError: for steps of entries, if the regulariser is not separable.
+        """
         moved = {}
         for name, term in self.regularisers.items():
             if name not in params:
                 continue
-            weight = _weight(params, name)
-            new = term.prox(_matrix(weight), steps[name]).reshape(weight.shape)
+            weight, step = _weight(params, name), steps[name]
+            if isinstance(step, dict):
+                if not (isinstance(term, AbstractPotential) and term.separable):
+                    raise ValueError(
+                        f"regularisers[{name!r}], {type(term).__name__}, is not separable: a step "
+                        "for every entry (Adam) has no prox there; use Plain() or Nesterov()"
+                    )
+                step = _matrix(step["weight"])
+            new = term.prox(_matrix(weight), step).reshape(weight.shape)
             moved[name] = {**params[name], "weight": new}
         return {**params, **moved}
 
