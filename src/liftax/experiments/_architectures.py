@@ -41,9 +41,9 @@ def _run(record: Record) -> None:
     data = load(config["data"])
     shape = tuple(data.train.x.shape[1:3])
     samples = config["samples"] or len(data.train.x)
-    train = Dataset(
-        data.train.x[:samples], data.train.y[:samples], data.train.name, data.train.classes
-    )
+    y = data.train.y
+    assert y is not None
+    train = Dataset(data.train.x[:samples], y[:samples], data.train.name, data.train.classes)
     held = hold_out(train, samples // 6)
     histories: dict[str, dict[str, list]] = {}
     for name, build in _networks((*shape, 1), config).items():

@@ -38,10 +38,9 @@ def energy(graph: Network, penalty: AbstractPenalty, gamma: float, rho: float) -
 def _run(record: Record) -> None:
     config = record.config
     data = load(config["data"])
-    x, y = data.train.x, data.train.y
-    if config["samples"]:
-        x, y = x[: config["samples"]], y[: config["samples"]]
-    train = Dataset(x, y, data.train.name, data.train.classes)
+    x, y = data.train.x[: config["samples"]], data.train.y
+    assert y is not None
+    train = Dataset(x, y[: config["samples"]], data.train.name, data.train.classes)
     graph = network(int(x[0].size), config["hidden"], config["gain"])
     copies = [n for n in graph.hidden if n.endswith(".z")]
     penalties: dict[str, AbstractPenalty] = {"MAC-QP": Quadratic(), "Bregman": Bregman()}
@@ -50,7 +49,7 @@ def _run(record: Record) -> None:
         objective = energy(graph, penalties[label], config["gamma"], config["rho"])
         method = BlockCoordinateDescent(
             # Sums over samples there, means here: α on the parameters is divided by their number.
-            state_step=Solve(dict.fromkeys(copies, config["alpha"]), _otherwise(label)),
+            state_step=Solve({name: config["alpha"] for name in copies}, _otherwise(label)),
             parameter_step=Solve(config["alpha"] / len(x)),
             interleaved=True,
         )
