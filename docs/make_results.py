@@ -1,6 +1,7 @@
 """Writes docs/results.md from the experiments' metrics.json: no figure is typed by hand.
 
-``python docs/make_results.py runs`` reads ``runs/NAME/metrics.json``.
+``python docs/make_results.py runs`` takes every ``runs/NAME/metrics.json`` of a full run over into
+``docs/results/NAME.json``, and writes the page from these.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 from liftax.experiments._experiment import spread
 
 PAGE = Path(__file__).parent / "results.md"
+FOLDER = Path(__file__).parent / "results"
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
@@ -62,9 +64,52 @@ def sparse_autoencoder(metrics: dict[str, Any]) -> str:
     return table(columns, rows)
 
 
+def methods(metrics: dict[str, Any]) -> str:
+    """Accuracy, rate and time by method."""
+    rows = [
+        [
+            label,
+            f"{f['rate']:g}",
+            spread(f["test_accuracy"]),
+            spread(f["best_test_accuracy"]),
+            spread(f["seconds"], 1),
+        ]
+        for label, f in metrics["figures"].items()
+    ]
+    return table(["method", "rate", "test accuracy", "best epoch", "seconds"], rows)
+
+
+def three_split(metrics: dict[str, Any]) -> str:
+    """Accuracy by penalty."""
+    rows = [
+        [label, spread(f["test_accuracy"]), spread(f["seconds_per_epoch"], 1)]
+        for label, f in metrics["figures"].items()
+    ]
+    return table(["penalty", "test accuracy", "seconds per epoch"], rows)
+
+
+def architectures(metrics: dict[str, Any]) -> str:
+    """Accuracy of both methods on every network."""
+    rows = [
+        [
+            name,
+            label,
+            f"{f['rate']:g}",
+            spread(f["test_accuracy"]),
+            spread(f["seconds_per_epoch"], 1),
+        ]
+        for name, found in metrics["figures"].items()
+        for label, f in found.items()
+    ]
+    return table(["network", "method", "rate", "test accuracy", "seconds per epoch"], rows)
+
+
 SECTIONS = {
     "classification": classification,
+    "implicit-step": methods,
+    "architectures": architectures,
     "step-size-stability": step_size,
+    "bcd-three-split": three_split,
     "sparse-autoencoder": sparse_autoencoder,
 }
 
@@ -78,12 +123,16 @@ def main(runs: Path) -> None:
         "within a table only.\n"
     ]
     for name, section in SECTIONS.items():
-        path = runs / name / "metrics.json"
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        new, kept = runs / name / "metrics.json", FOLDER / f"{name}.json"
+        if new.is_file() and not json.loads(new.read_text(encoding="utf-8"))["quick"]:
+            kept.write_text(new.read_text(encoding="utf-8"), encoding="utf-8")
+        if not kept.is_file():
+            continue
+        metrics = json.loads(kept.read_text(encoding="utf-8"))
         config = ", ".join(f"{key} {value}" for key, value in metrics["config"].items())
         versions = f"jax {metrics['versions']['jax']}, seeds {metrics['seeds']}"
         heading = f"## {name}\n\n`liftax reproduce {name}`: {config}; {versions}.\n"
-        notes = (Path(__file__).parent / "results" / f"{name}.md").read_text(encoding="utf-8")
+        notes = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
         parts += [heading, section(metrics), notes]
     PAGE.write_text("\n".join(parts), encoding="utf-8")
 
