@@ -1,0 +1,279 @@
+"""Steps on one block: accelerations, backtracking, and what a block says about itself."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from liftax import BlockCoordinateDescent, Bregman, Lifted, LiftedEnergy, Quadratic
+from liftax.affine import Dense
+from liftax.blocks import (
+    AbstractBlock,
+    Adam,
+    Backtracking,
+    Fixed,
+    HeavyBall,
+    Jacobi,
+    Nesterov,
+    Optimiser,
+    ParameterBlock,
+    Plain,
+    ProximalGradient,
+    StateBlock,
+)
+from liftax.networks import chain
+from liftax.potentials import ElasticNet, GroupSoftThreshold, SoftThreshold
+
+from .graphs import NETWORKS, example, moved, perceptrons, residual
+from .problems import (
+    LAYER,
+    assert_descends,
+    energies,
+    iterates,
+    parameter_block,
+    regression,
+    ridge_minimiser,
+)
+
+ACCELERATIONS = {
+    "plain": Plain(),
+    "nesterov": Nesterov(),
+    "heavy ball": HeavyBall(0.4),
+    "heavy ball without lookahead": HeavyBall(0.4, 0.0),
+    "no inertia": HeavyBall(0.0),
+}
+PENALTIES = {"bregman": Bregman(), "lifted": Lifted(), "quadratic": Quadratic()}
+
+
+@pytest.mark.parametrize("ridge", [0.0, pytest.param(0.2, marks=pytest.mark.slow)])
+def test_accelerations_reach_the_least_squares_solution(ridge: float) -> None:
+    """And Nesterov's in far fewer steps, where the columns are badly scaled."""
+    energy, params, x, y = regression([1.0, 0.5, 0.1], ridge)
+    best = ridge_minimiser(x, y, [ridge] * 3 + [0.0])
+    if not ridge:
+        np.testing.assert_allclose(
+            best, np.linalg.lstsq(np.hstack([x, np.ones((12, 1))]), y, rcond=None)[0], atol=1e-9
+        )
+
+    @jax.jit
+    def run(params):
+        return {
+            name: iterates(ProximalGradient(acceleration=a), energy, params, x, y, 6000)[LAYER]
+            for name, a in ACCELERATIONS.items()
+        }
+
+    needed = {}
+    paths = run(params)
+    for name, path in paths.items():
+        found = np.concatenate([path["weight"], path["bias"][:, None]], 1)
+        errors = np.abs(found - best).max((1, 2))
+        assert errors[-1] < 1e-7, name
+        needed[name] = int(np.argmax(errors < 1e-5))
+    for name in ("weight", "bias"):
+        np.testing.assert_array_equal(paths["no inertia"][name], paths["plain"][name])
+    assert 0 < needed["heavy ball"] < needed["plain"]
+    assert 0 < needed["nesterov"] < (0.3 if not ridge else 0.8) * needed["plain"]
+
+
+def test_adam_is_optax_adam_without_regularisers() -> None:
+    energy, params, x, y = regression([1.0, 0.5, 0.1])
+    step = ProximalGradient(Fixed(0.05), Adam(0.8, 0.99, 1e-6))
+
+    @jax.jit
+    def both(params):
+        reference = Optimiser(optax.adam(0.05, 0.8, 0.99, 1e-6))
+        with jax.numpy_dtype_promotion("standard"):  # optax's Adam is not strict
+            theirs = iterates(reference, energy, params, x, y, 30)
+        return iterates(step, energy, params, x, y, 30), theirs
+
+    ours, theirs = both(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), ours, theirs)
+
+
+def test_adam_takes_the_prox_entry_by_entry() -> None:
+    """A step for every entry of an activation, with an activity term; softmax is refused."""
+    network = chain((3,), [(Dense(4), "tanh"), (Dense(4), "softmax"), (Dense(2), "identity")])
+    params, x, y = example(network)
+    energy = LiftedEnergy(network, weights={LAYER: 1.3}, activity={LAYER: SoftThreshold(0.1)})
+    states, z, _ = energy.clamp(x, y, params)
+    block = StateBlock(energy, params, states, z, (LAYER,))
+    steps = jnp.exp(jax.random.normal(jax.random.key(0), states[LAYER].shape))
+    v = states[LAYER] + jax.random.normal(jax.random.key(1), steps.shape)
+
+    @jax.jit
+    def both(v, steps):
+        whole = block.prox({LAYER: v}, {LAYER: steps})[LAYER]
+        single = jax.vmap(lambda tau: block.prox({LAYER: v}, {LAYER: tau})[LAYER])(steps.ravel())
+        return whole.ravel(), jnp.diagonal(single.reshape(v.size, v.size))
+
+    np.testing.assert_allclose(*both(v, steps), atol=1e-12)
+    step = ProximalGradient(Fixed(0.1), Adam())
+    other = StateBlock(energy, params, states, z, ("layer2",))
+    with pytest.raises(ValueError, match="'layer2' has the activation Softmax, which is not sep"):
+        step.update(other, step.init(other, jax.random.key(0)))
+
+
+def blocks_of(energy: LiftedEnergy, params, x, y) -> dict[str, AbstractBlock]:
+    states = moved(energy, params, x, y)
+    z = energy.preactivations(params, states)
+    return {
+        "states": StateBlock(energy, params, states, z, energy.network.hidden),
+        "parameters": ParameterBlock(energy, params, states, z),
+    }
+
+
+def test_backtracking_accepts_the_first_step_with_a_majorant() -> None:
+    """The accepted τ satisfies the inequality of the descent lemma, the trial before it does not.
+
+    The following search starts at growth times the accepted step.
+    """
+    network = perceptrons()
+    params, x, y = example(network)
+    energy = LiftedEnergy(network)
+    step = ProximalGradient(Backtracking(100.0, 0.7, 1.2))
+
+    def excess(block: AbstractBlock, tau):
+        """f(x⁺) less the majorant at x, for the step τ."""
+        gradient = block.gradient(block.x)
+        ahead = jax.tree.map(lambda x, g: x - tau * g, block.x, gradient)
+        new = block.prox(ahead, dict.fromkeys(block.x, tau))
+        move = jax.tree.map(jnp.subtract, new, block.x)
+        dot = lambda a, b: sum(jax.tree.leaves(jax.tree.map(jnp.vdot, a, b)))  # noqa: E731
+        model = block.value(block.x) + dot(gradient, move) + dot(move, move) / (2 * tau)
+        return block.value(new) - model, new
+
+    @jax.jit
+    def measure(params):
+        found = {}
+        for name, block in blocks_of(energy, params, x, y).items():
+            new, memory = step.update(block, step.init(block, jax.random.key(0)))
+            tau = memory.sizes
+            _, again = step.update(block, memory)
+            here, expected = excess(block, tau)
+            found[name] = tau, again.sizes, here, excess(block, tau / 0.7)[0], new, expected
+        return found
+
+    for tau, again, at, before, new, expected in measure(params).values():
+        assert 0 < tau < 100
+        assert at <= 1e-12
+        assert before > 1e-9
+        trials = np.log(1.2 * tau / again) / np.log(1 / 0.7)
+        assert trials == pytest.approx(round(float(trials)), abs=1e-9)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), new, expected)
+
+
+@pytest.mark.parametrize("case", ["chain", pytest.param("jacobi", marks=pytest.mark.slow)])
+def test_backtracking_descends(case: str) -> None:
+    network = perceptrons() if case == "chain" else residual()
+    params, x, y = example(network)
+    rule = ProximalGradient(Backtracking())
+    order = {"order": Jacobi()} if case == "jacobi" else {}
+    method = BlockCoordinateDescent(state_step=rule, parameter_step=rule, **order)
+    assert_descends(energies(method, LiftedEnergy(network), params, x, y, 60))
+
+
+FAST = ("skips", "bregman"), ("skips", "quadratic"), ("convolutional", "bregman")
+CASES = [
+    pytest.param(net, penalty, marks=[] if (net, penalty) in FAST else [pytest.mark.slow])
+    for net in NETWORKS
+    for penalty in PENALTIES
+]
+
+
+@pytest.mark.parametrize(("net", "penalty"), CASES)
+def test_a_block_knows_its_value_and_gradient(net: str, penalty: str) -> None:
+    """The gradient is that of the value at any point, for one node and for nodes that interact.
+
+    What the value leaves out of the energy does not depend on the variables but through h, and the
+    gradient at the block's own point, from stored pre-activations, is the one computed anew.
+    """
+    network = NETWORKS[net]()
+    params, x, y = example(network, samples=2)
+    first = network.hidden[0]
+    weights = {first: 0.7, network.output: 1.3}
+    plain = LiftedEnergy(network, PENALTIES[penalty], weights=weights)
+    states, other = moved(plain, params, x, y), moved(plain, params, x, y, 2)
+    offsets = {name: 0.1 * other[name] + 0.2 for name in (first, network.output)}
+    energy, groups = plain.offset(offsets), [(first,), network.hidden]
+
+    @jax.jit
+    def measure(params, states, other):
+        z = energy.preactivations(params, states)
+        blocks: list[AbstractBlock] = [StateBlock(energy, params, states, z, g) for g in groups]
+        blocks.append(ParameterBlock(energy, params, states, z, (params, 0.5)))
+        points = [{name: other[name] for name in g} for g in groups]
+        points.append(jax.tree.map(lambda p: 0.9 * p + 0.1, blocks[-1].x))
+        found = []
+        for block, point in zip(blocks, points, strict=True):
+            copy = jax.tree.map(lambda a: a + 0, block.x)
+            pairs = [(block.gradient(point), jax.grad(block.value)(point))]
+            pairs.append((block.gradient(block.x), block.gradient(copy)))
+            found.append((pairs, block.value(block.x) - block.value(copy)))
+        rise = blocks[-1].value(points[-1]) - blocks[-1].value(blocks[-1].x)
+        return found, rise - energy.value(points[-1], states) + energy.value(params, states)
+
+    found, error = measure(params, states, other)
+    assert abs(error) < 1e-12
+    for pairs, same in found:
+        assert abs(same) < 1e-12
+        for a, b in pairs:
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-11), a, b)
+
+
+@pytest.mark.parametrize("entrywise", [False, True])
+def test_prox_of_parameters_with_an_anchor(entrywise: bool) -> None:
+    """The argmin of r(W) + |Θ - Θᵏ|²/(2τ) + |Θ - V|²/(2γ), entry by entry, by a fine grid."""
+    energy, params, x, y = regression([1.0, 1.0])
+    term, tau = ElasticNet(0.4, 0.3), 0.6
+    energy = LiftedEnergy(energy.network, regularisers={LAYER: term})
+    v = jax.tree.map(lambda p: 1.5 * p - 0.7, params)
+    block = parameter_block(energy, params, x, y, (params, tau))
+    gamma = jax.tree.map(lambda p: jnp.full_like(p, 0.8), params)
+    if entrywise:
+        gamma = jax.tree.map(lambda p: 0.3 + jnp.abs(p), v)
+    steps = gamma if entrywise else {LAYER: jnp.asarray(0.8)}
+    found = jax.jit(lambda v, steps: block.prox(v, steps))(v, steps)[LAYER]
+    grid = np.linspace(-4, 4, 400_001)
+    for name in ("weight", "bias"):
+        entries = (np.ravel(a[LAYER][name]) for a in (params, v, gamma, {LAYER: found}))
+        for old, near, step, new in zip(*entries, strict=True):
+            cost = (grid - old) ** 2 / (2 * tau) + (grid - near) ** 2 / (2 * step)
+            if name == "weight":
+                cost += 0.4 * np.abs(grid) + 0.15 * grid**2
+            assert abs(grid[np.argmin(cost)] - new) < 3e-5
+
+
+def test_entrywise_steps_need_a_separable_regulariser() -> None:
+    energy, params, x, y = regression([1.0, 1.0])
+    step = ProximalGradient(Fixed(0.1), Adam())
+    energy = LiftedEnergy(energy.network, regularisers={LAYER: GroupSoftThreshold(0.1)})
+    block = parameter_block(energy, params, x, y)
+    with pytest.raises(ValueError, match=r"regularisers\['layer1'\].*not separable"):
+        step.update(block, step.init(block, jax.random.key(0)))
+
+
+def test_an_optimisers_prox_has_its_own_step() -> None:
+    """Proximal gradient descent by optax.sgd and a prox of the same step."""
+    energy, params, x, y = regression([1.0, 0.5], 0.3)
+
+    @jax.jit
+    def both(params):
+        ours = iterates(Optimiser(optax.sgd(0.1), 0.1), energy, params, x, y, 5)
+        return ours, iterates(ProximalGradient(Fixed(0.1)), energy, params, x, y, 5)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-14), *both(params))
+
+
+def test_misuse_is_named() -> None:
+    with pytest.raises(ValueError, match="inertia must lie in"):
+        HeavyBall(1.0)
+    with pytest.raises(ValueError, match="decay and decay_square must lie in"):
+        Adam(1.0)
+    with pytest.raises(ValueError, match="first must be positive, shrink in"):
+        Backtracking(shrink=1.0)
+    network = perceptrons()
+    params, x, y = example(network)
+    blocks = blocks_of(LiftedEnergy(network), params, x, y)
+    with pytest.raises(ValueError, match="the prox of an activation needs the step"):
+        Optimiser(optax.sgd(0.1)).init(blocks["states"], jax.random.key(0))

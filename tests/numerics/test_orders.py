@@ -1,0 +1,271 @@
+"""Orders of the state updates, and parameters that move in between."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from liftax import BlockCoordinateDescent, LiftedEnergy, Node, mlp, resnet, split
+from liftax._iterate import repeat
+from liftax.affine import Dense, Sum
+from liftax.blocks import (
+    AbstractOrder,
+    EssentiallyCyclic,
+    Fixed,
+    GaussSeidel,
+    GaussSouthwell,
+    Jacobi,
+    Nesterov,
+    ProximalGradient,
+    Random,
+    RedBlack,
+    Sweep,
+    move_group,
+    start_sweeps,
+    sweep_states,
+)
+from liftax.networks import INPUT, Network
+
+from .graphs import example, moved, perceptrons, residual, skips
+from .problems import assert_descends, energies
+
+STEP = ProximalGradient(Fixed(0.3))
+
+
+def swept(order: AbstractOrder, energy: LiftedEnergy, params, states, sweeps: int = 1, key=None):
+    """The activations after some sweeps of Fixed steps."""
+    z, key = energy.preactivations(params, states), jax.random.key(5) if key is None else key
+    memory = start_sweeps(energy, order, STEP, params, states, z, key)
+    again = lambda s: sweep_states(energy, order, STEP, params, *s)  # noqa: E731
+    return repeat(again, Sweep(states, z, memory), sweeps)
+
+
+def test_orders_with_the_same_sequence_agree() -> None:
+    """A written-out sequence is Gauss-Seidel; a colour at once is its nodes one by one."""
+    network = skips()
+    params, x, y = example(network)
+    energy = LiftedEnergy(network)
+    colours = RedBlack().groups(network, network.hidden)
+    assert max(map(len, colours)) > 1
+    orders: dict[str, AbstractOrder] = {
+        "gauss-seidel": GaussSeidel(),
+        "written out": EssentiallyCyclic(tuple(reversed(network.hidden))),
+        "colours": RedBlack(),
+        "one by one": EssentiallyCyclic(tuple(n for c in colours for n in c)),
+        "groups written out": EssentiallyCyclic(colours),
+        "forward": EssentiallyCyclic(network.hidden),
+    }
+
+    @jax.jit
+    def run(params):
+        states = moved(energy, params, x, y)
+        ends = {name: swept(order, energy, params, states, 2) for name, order in orders.items()}
+        return {name: (end.states, end.z) for name, end in ends.items()}
+
+    found = run(params)
+
+    def distance(a: str, b: str) -> float:
+        gaps = jax.tree.map(lambda a, b: jnp.max(jnp.abs(a - b)), found[a], found[b])
+        return float(max(jax.tree.leaves(gaps)))
+
+    assert distance("gauss-seidel", "written out") == 0
+    assert distance("colours", "groups written out") == 0
+    assert distance("colours", "one by one") < 1e-13
+    assert distance("gauss-seidel", "forward") > 1e-3
+
+
+def test_pre_activations_follow_their_parents() -> None:
+    """After sweeps in any order z belongs to the activations."""
+    network = skips()
+    params, x, y = example(network)
+    energy = LiftedEnergy(network).offset({"c": jnp.full((5, 5), 0.1)})
+
+    @jax.jit
+    def run(params):
+        states = moved(energy, params, x, y)
+        ends = [swept(order, energy, params, states) for order in (Jacobi(), Random())]
+        return [(end.z, energy.preactivations(params, end.states)) for end in ends]
+
+    for stored, anew in run(params):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-13), stored, anew)
+
+
+def test_gauss_southwell_takes_the_largest_move() -> None:
+    network = residual()
+    params, x, y = example(network)
+    energy = LiftedEnergy(network)
+
+    @jax.jit
+    def first(params):
+        states = moved(energy, params, x, y)
+        z = energy.preactivations(params, states)
+        key = jax.random.key(5)
+        memory = start_sweeps(energy, GaussSouthwell(), STEP, params, states, z, key)
+        return Sweep(states, z, memory), swept(GaussSouthwell(), energy, params, states).states
+
+    @jax.jit
+    def trials(sweep):
+        ends = [
+            move_group(energy, STEP, params, sweep, (name,), place)
+            for place, name in enumerate(network.hidden)
+        ]
+        moves = zip(ends, network.hidden, strict=True)
+        return ends, jnp.stack([jnp.linalg.norm(e.states[n] - sweep.states[n]) for e, n in moves])
+
+    sweep, found = first(params)
+    taken = []
+    for _ in network.hidden:
+        ends, moves = trials(sweep)
+        taken.append(int(jnp.argmax(moves)))
+        sweep = ends[taken[-1]]
+    assert taken != [2, 1, 0]
+    for name in network.hidden:
+        np.testing.assert_allclose(found[name], sweep.states[name], atol=1e-13)
+
+
+def test_random_draws_every_node() -> None:
+    """With replacement: a node may stand still in a sweep, but none does in many."""
+    network = perceptrons()
+    params, x, y = example(network)
+    energy = LiftedEnergy(network)
+
+    @jax.jit
+    @jax.vmap
+    def still(key):
+        states = moved(energy, params, x, y)
+        ends = (swept(Random(), energy, params, states, n, key).states for n in (1, 12))
+        moves = [[jnp.max(jnp.abs(e[n] - states[n])) for n in network.hidden] for e in ends]
+        return [jnp.stack(own) < 1e-13 for own in moves]
+
+    once, often = still(jax.random.split(jax.random.key(0), 12))
+    assert np.all(np.sum(once, 0) > 0)
+    assert not np.any(often)
+
+
+@pytest.mark.parametrize(
+    "order", [pytest.param(Random(), marks=pytest.mark.slow), GaussSouthwell()], ids=repr
+)
+def test_chosen_nodes_descend(order: AbstractOrder) -> None:
+    network = perceptrons()
+    params, x, y = example(network)
+    method = BlockCoordinateDescent(order=order)
+    assert_descends(energies(method, LiftedEnergy(network), params, x, y, 60))
+
+
+def test_a_node_that_is_a_parent_twice_descends() -> None:
+    """z = Au + Bu: the constant bounds (A + B)ᵀ(A + B)."""
+    network = Network(
+        (
+            Node("a", Dense(4), "identity", INPUT),
+            Node("b", Sum((Dense(4), Dense(4))), "relu", ("a", "a")),
+            Node("out", Dense(3), "softmax", "b"),
+        ),
+        (5,),
+    )
+    params, x, y = example(network)
+    params["b"] = (params["b"][0], {**params["b"][1], "weight": 1.01 * params["b"][0]["weight"]})
+    method = BlockCoordinateDescent(state_step=ProximalGradient())
+    assert_descends(energies(method, LiftedEnergy(network), params, x, y, 60))
+
+
+def test_interleaved_descent_by_hand() -> None:
+    """Output's parameters, then for each layer its activation and its parameters, in numpy.
+
+    ReLU and the Bregman penalty: u ← relu((u - τ(Wᵀr - z))/(1 + τ)).
+    """
+    network = mlp([4, 5, 6, 3], "relu", "identity")
+    params, x, _ = example(network)
+    y = jax.random.normal(jax.random.key(4), (5, 3), jnp.float64)
+    energy, tau, gamma = LiftedEnergy(network), 0.3, 0.2
+    method = BlockCoordinateDescent(
+        state_step=ProximalGradient(Fixed(tau)),
+        parameter_step=ProximalGradient(Fixed(gamma)),
+        interleaved=True,
+    )
+
+    @jax.jit
+    def run(params):
+        def step(carry):
+            out = method.step(energy, *carry, x, y)
+            return out.params, out.state
+
+        state = method.init(energy, params, x, y, jax.random.key(0))
+        params, state = repeat(step, (params, state), 3)
+        return params, state.hidden
+
+    found, hidden = run(params)
+    relu = lambda z: np.maximum(z, 0)  # noqa: E731
+    w = [np.array(params[f"layer{j}"]["weight"]) for j in (1, 2, 3)]
+    b = [np.array(params[f"layer{j}"]["bias"]) for j in (1, 2, 3)]
+    u = [np.asarray(x)]
+    for j in (0, 1):
+        u.append(relu(u[j] @ w[j] + b[j]))
+    u.append(np.asarray(y))
+    sigma = [relu, relu, lambda z: z]
+
+    def signal(j: int) -> np.ndarray:
+        return sigma[j](u[j] @ w[j] + b[j]) - u[j + 1]
+
+    def move_parameters(j: int) -> None:
+        r = signal(j)
+        w[j] -= gamma * u[j].T @ r / 5
+        b[j] -= gamma * r.mean(0)
+
+    for _ in range(3):
+        move_parameters(2)
+        for j in (1, 0):
+            g = signal(j + 1) @ w[j + 1].T - (u[j] @ w[j] + b[j])
+            u[j + 1] = relu((u[j + 1] - tau * g) / (1 + tau))
+            move_parameters(j)
+    for j in (1, 2, 3):
+        np.testing.assert_allclose(found[f"layer{j}"]["weight"], w[j - 1], atol=1e-12)
+        np.testing.assert_allclose(found[f"layer{j}"]["bias"], b[j - 1], atol=1e-12)
+    for j in (1, 2):
+        np.testing.assert_allclose(hidden[f"layer{j}"], u[j], atol=1e-12)
+
+
+INTERLEAVED = {
+    "colours": (residual, RedBlack()),
+    "tied parameters": (lambda: resnet(5, 4, 1, 3, tied=True), GaussSeidel()),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["tied parameters", pytest.param("colours", marks=pytest.mark.slow)]
+)
+def test_interleaved_descent_never_increases_the_energy(name: str) -> None:
+    build, order = INTERLEAVED[name]
+    network = build()
+    params, x, y = example(network)
+    method = BlockCoordinateDescent(order=order, interleaved=True)
+    assert_descends(energies(method, LiftedEnergy(network), params, x, y, 60))
+
+
+def test_interleaved_passes_over_nodes_without_parameters() -> None:
+    network = split(mlp([4, 5, 3]))
+    params, x, y = example(network)
+    rule = ProximalGradient(acceleration=Nesterov())
+    method = BlockCoordinateDescent(parameter_step=rule, interleaved=True)
+    values = energies(method, LiftedEnergy(network), params, x, y, 30)
+    assert values[-1] < values[0]
+
+
+def test_misuse_is_named() -> None:
+    network = perceptrons()
+    with pytest.raises(ValueError, match=r"must name every hidden node.*missing.*layer1$"):
+        EssentiallyCyclic(("layer2",)).groups(network, network.hidden)
+    with pytest.raises(ValueError, match=r"and no other \(layer1, layer2\).*: layer3$"):
+        EssentiallyCyclic(("layer1", ("layer2", "layer3"))).groups(network, network.hidden)
+    with pytest.raises(ValueError, match=r"known in advance, got GaussSouthwell\(\)"):
+        BlockCoordinateDescent(order=GaussSouthwell(), interleaved=True)
+    learner = Network(
+        (
+            Node("a", Dense(3), "soft_threshold", INPUT, learn="threshold"),
+            Node("out", Dense(2), "softmax", "a"),
+        ),
+        (4,),
+    )
+    params, x, y = example(learner)
+    method = BlockCoordinateDescent(interleaved=True)
+    with pytest.raises(ValueError, match="cannot train what the potential of 'a' learns"):
+        method.init(LiftedEnergy(learner), params, x, y, jax.random.key(0))
