@@ -104,6 +104,25 @@ def architectures(metrics: dict[str, Any]) -> str:
     return table(["network", "method", "rate", "test accuracy", "seconds per epoch"], rows)
 
 
+def penalties(metrics: dict[str, Any]) -> str:
+    """Accuracy, gap and time of every method on every network."""
+    rows = [
+        [
+            title,
+            label,
+            f"{f['step_size']:g}",
+            str(max(f["epochs"])),
+            spread(f["test_accuracy"]),
+            f"{sum(f['gap']) / len(f['gap']):.2g}",
+            spread(f["seconds"], 1),
+        ]
+        for title, methods in metrics["figures"].items()
+        for label, f in methods.items()
+    ]
+    columns = ["data, network", "method", "step", "epochs", "test accuracy", "gap", "seconds"]
+    return table(columns, rows)
+
+
 SECTIONS = {
     "classification": classification,
     "implicit-step": methods,
@@ -111,6 +130,7 @@ SECTIONS = {
     "step-size-stability": step_size,
     "bcd-three-split": three_split,
     "sparse-autoencoder": sparse_autoencoder,
+    "penalties": penalties,
 }
 
 

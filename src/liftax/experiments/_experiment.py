@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from liftax._files import plain, writable_folder, write_json, write_text
+from liftax.experiments._journal import Journal, Rows
 from liftax.experiments._report import Report
 from liftax.training import Result, save_model
 
@@ -29,6 +30,7 @@ class Record:
         report: the page.
         model: the network to save.
         headline: the two or three lines that matter most.
+        journal: keeps finished runs on disk while the experiment goes on.
     """
 
     config: dict[str, Any]
@@ -39,6 +41,20 @@ class Record:
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     headline: list[str] = dataclasses.field(default_factory=list)
     model: Result | None = None
+    journal: Journal | None = None
+
+    def run(self, start: Callable[[], Result], **labels: Any) -> Rows:
+        """The history of `start()`, or of that run by an earlier process that was killed."""
+        known = None if self.journal is None else self.journal.find(labels)
+        if known is not None:
+            self.rows += [{**labels, **row} for row in known]
+            self.say(", ".join(f"{k} {v}" for k, v in labels.items()) + ": done before")
+            return known
+        result = self.add(start(), **labels)
+        self.model = self.model or result
+        if self.journal is not None:
+            self.journal.add(labels, result.history.rows)
+        return result.history.rows
 
     def add(self, result: Result, **labels: Any) -> Result:
         """Keep the history of a run under its labels."""
@@ -82,6 +98,9 @@ def reproduce(
 ) -> Record:
     """Run an experiment and write ``metrics.json, history.jsonl, model.safetensors, report.html``.
 
+    Until it is complete, finished runs that the experiment hands to `Record.run` are kept in
+    ``history.part.jsonl``: the same call goes on from there after a crash.
+
     Args:
         experiment: what to run.
         out: folder, created if missing; each file is replaced only when its successor is complete.
@@ -100,6 +119,8 @@ def reproduce(
     chosen = tuple(config.pop("seeds")) if seeds is None else seeds
     config.pop("seeds", None)
     record = Record(config, chosen, Report(experiment.title, experiment.lead), say)
+    settings = {"experiment": experiment.name, "config": config, "versions": versions()}
+    record.journal = Journal(folder / "history.part.jsonl", settings)
     begin = time.perf_counter()
     experiment.run(record)
     seconds = time.perf_counter() - begin
@@ -121,6 +142,7 @@ def reproduce(
         meta = {"experiment": experiment.name, "network": repr(record.model.energy.network)}
         save_model(folder / "model.safetensors", record.model.params, meta)
     record.report.save(folder / "report.html")
+    record.journal.close()
     return record
 
 

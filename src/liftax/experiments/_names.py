@@ -7,6 +7,7 @@ from liftax.experiments._classification import CLASSIFICATION
 from liftax.experiments._demo import DEMO
 from liftax.experiments._experiment import Experiment
 from liftax.experiments._implicit_step import IMPLICIT_STEP
+from liftax.experiments._penalties import PENALTIES_STUDY
 from liftax.experiments._sparse_autoencoder import SPARSE_AUTOENCODER
 from liftax.experiments._step_size import STEP_SIZE
 from liftax.experiments._three_split import THREE_SPLIT
@@ -21,6 +22,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         IMPLICIT_STEP,
         THREE_SPLIT,
         ARCHITECTURES,
+        PENALTIES_STUDY,
     )
 }
 

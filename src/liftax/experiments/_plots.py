@@ -1,11 +1,22 @@
 """The plots and pictures of the reports."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-COLOURS = ("#0b6e99", "#d1495b", "#2e8b57", "#8d6a9f", "#e07a1f", "#5c6670")
+COLOURS = (
+    "#0b6e99",
+    "#d1495b",
+    "#2e8b57",
+    "#8d6a9f",
+    "#e07a1f",
+    "#5c6670",
+    "#c2a300",
+    "#9c3f8f",
+    "#4a8f8c",
+)
 
 
 def _new(columns: int = 1, rows: int = 1, size: tuple[float, float] = (6.4, 3.9)) -> tuple:
@@ -35,25 +46,80 @@ def curves(
         baseline: labels drawn dashed.
     """
     figure, ((axes,),) = _new()
-    for index, (label, (abscissae, ordinates)) in enumerate(series.items()):
+    _draw(axes, series, dict(zip(series, itertools.cycle(COLOURS), strict=False)), baseline)
+    _label(axes, x, y, log)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def panels(
+    groups: Mapping[str, Mapping[str, tuple[Any, Any]]],
+    x: str,
+    y: str,
+    log: str = "",
+    baseline: Sequence[str] = (),
+    columns: int = 3,
+) -> Any:
+    """`curves` side by side, one panel a group; a label has the same colour in all.
+
+    Args:
+        groups: title → label → (abscissae, one row of ordinates per seed).
+        x: label of the abscissa.
+        y: label of the ordinate.
+        log: axes on a logarithmic scale, any of ``"x"``, ``"y"``.
+        baseline: labels drawn dashed.
+        columns: panels in a row.
+    """
+    labels = dict.fromkeys(label for series in groups.values() for label in series)
+    colours = dict(zip(labels, itertools.cycle(COLOURS), strict=False))
+    columns = min(columns, len(groups))
+    figure, grid = _new(columns, -(-len(groups) // columns), size=(4.2, 3.3))
+    handles = {}
+    for axes, (title, series) in zip(grid.ravel(), groups.items(), strict=False):
+        _draw(axes, series, colours, baseline)
+        _label(axes, x, y, log)
+        axes.set_title(title, fontsize=10)
+        handles |= {line.get_label(): line for line in axes.get_lines()}
+    for axes in grid.ravel()[len(groups) :]:
+        axes.set_axis_off()
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=min(3, len(handles)),
+        frameon=False,
+        fontsize=9,
+    )
+    return figure
+
+
+def _draw(axes: Any, series: Mapping[str, tuple[Any, Any]], colours: Any, baseline: Any) -> None:
+    for label, (abscissae, ordinates) in series.items():
         rows = np.atleast_2d(np.asarray(ordinates, float))
-        colour = COLOURS[index % len(COLOURS)]
-        style = "--" if label in baseline else "-"
-        axes.plot(
-            abscissae, rows.mean(0), style, color=colour, label=label, marker="o", markersize=3
-        )
+        colour, style = colours[label], "--" if label in baseline else "-"
+        dots = {"marker": "o", "markersize": 3} if len(abscissae) <= 60 else {}
+        axes.plot(abscissae, rows.mean(0), style, color=colour, label=label, **dots)
         axes.fill_between(abscissae, rows.min(0), rows.max(0), color=colour, alpha=0.15, lw=0)
+
+
+def _label(axes: Any, x: str, y: str, log: str) -> None:
     if "x" in log:
         axes.set_xscale("log")
+        axes.xaxis.get_major_locator().set_params(subs=_ticks(axes.get_xlim()))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+    elif x == "epoch":
+        axes.xaxis.get_major_locator().set_params(integer=True)
     if "y" in log:
         axes.set_yscale("log")
-    if x == "epoch":
-        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=9)
-    return figure
+
+
+def _ticks(limits: tuple[float, float]) -> tuple[float, ...]:
+    """Where a logarithmic axis has ticks: more within a decade the fewer decades there are."""
+    return (1.0,) if limits[1] > 300 * limits[0] else (1.0, 2.0, 5.0)
 
 
 def pictures(rows: Mapping[str, Any], shape: tuple[int, int]) -> Any:

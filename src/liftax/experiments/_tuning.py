@@ -1,8 +1,11 @@
 """The same tuning effort for every method: a grid of steps, judged on data held out from training."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from liftax.data import Dataset
@@ -11,17 +14,42 @@ from liftax.methods import AbstractMethod
 from liftax.objectives import LiftedEnergy
 from liftax.training import fit
 
+if TYPE_CHECKING:
+    import optax
+
 Family = Callable[[float], AbstractMethod]
 
 
 def hold_out(data: Dataset, samples: int) -> tuple[Dataset, Dataset]:
     """The data without its last `samples`, and those."""
+    return part(data, slice(None, -samples)), part(data, slice(-samples, None))
 
-    def part(rows: slice) -> Dataset:
-        y = None if data.y is None else data.y[rows]
-        return Dataset(data.x[rows], y, data.name, data.classes)
 
-    return part(slice(None, -samples)), part(slice(-samples, None))
+def part(data: Dataset, rows: slice) -> Dataset:
+    """Some of the samples."""
+    y = None if data.y is None else data.y[rows]
+    return Dataset(data.x[rows], y, data.name, data.classes)
+
+
+def adam(rate: float) -> "optax.GradientTransformation":
+    """Adam with the rate as an input of the compiled program: all of a grid share one."""
+    import optax
+
+    return optax.GradientTransformation(
+        _moments().init, jax.tree_util.Partial(_adam_update, jnp.float32(rate))
+    )
+
+
+@functools.cache
+def _moments() -> "optax.GradientTransformation":
+    import optax
+
+    return optax.scale_by_adam()
+
+
+def _adam_update(rate: Any, gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    updates, state = _moments().update(gradient, state, params)
+    return jax.tree.map(lambda u: jnp.asarray(-rate * u, u.dtype), updates), state
 
 
 def tune(
@@ -50,9 +78,16 @@ def tune(
         return float(grid[0])
     scores = []
     for step in grid:
-        result = fit(energy, data[0], family(step), validation=data[1], progress=False, **settings)
-        record.add(result, method=label, phase="tuning", step_size=step, seed=0)
-        last = result.history.last
+        rows = record.run(
+            lambda step=step: fit(
+                energy, data[0], family(step), validation=data[1], progress=False, **settings
+            ),
+            method=label,
+            phase="tuning",
+            step_size=step,
+            seed=0,
+        )
+        last = rows[-1]
         score = last.get("validation_accuracy", -last.get("validation_mse", np.inf))
         scores.append(score if np.isfinite(score) else -np.inf)
     return float(grid[int(np.argmax(scores))])
@@ -61,3 +96,17 @@ def tune(
 def column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     """One column of history rows, with NaN where a row lacks it."""
     return [float(row.get(name, np.nan)) for row in rows]
+
+
+def lines(runs: Sequence[Sequence[Mapping[str, Any]]], x: str, y: str) -> tuple[Any, Any]:
+    """One column against another for a plot, without row 0: (abscissae, one row a run).
+
+    Abscissae are means over the runs; a run that ended early has NaN where it lacks rows.
+    """
+    length = max(len(run) for run in runs)
+
+    def padded(name: str) -> Any:
+        short = [column(run[1:], name) for run in runs]
+        return np.array([values + [np.nan] * (length - 1 - len(values)) for values in short])
+
+    return np.nanmean(padded(x), axis=0), padded(y)
