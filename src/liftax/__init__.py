@@ -9,6 +9,7 @@ from liftax import objectives as objectives
 from liftax import penalties as penalties
 from liftax import potentials as potentials
 from liftax import training as training
+from liftax._solution import NoClosedForm as NoClosedForm
 from liftax._solution import Reason as Reason
 from liftax.methods import PIAG as PIAG
 from liftax.methods import SAG as SAG

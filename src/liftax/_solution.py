@@ -1,4 +1,4 @@
-"""Why an algorithm stopped: members whose values are sentences."""
+"""Why an algorithm stopped or cannot start: sentences."""
 
 import enum
 
@@ -12,3 +12,7 @@ class Reason(enum.Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+class NoClosedForm(ValueError):
+    """A block was to be solved in closed form, and has none; the message says why."""

@@ -54,5 +54,5 @@ class AbstractBlock(eqx.Module):
         leave the block.
 
         Raises:
-            ValueError: if there is no closed form.
+            NoClosedForm: a `ValueError` that says why.
         """

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax import _tree
+from liftax._solution import NoClosedForm
 from liftax.affine import parameter_adjoint
 from liftax.blocks._block import AbstractBlock, Constants, Probes, Steps, Variables
 from liftax.blocks._curvature import parameter_curvature, parameter_probes
@@ -83,7 +84,7 @@ class ParameterBlock(AbstractBlock):
 
     def solve(self, proximal: dict[str, float]) -> Variables:
         if self.energy.regularisers:
-            raise ValueError(
+            raise NoClosedForm(
                 "regularisers have no closed form in the metric of a solved parameter step; use "
                 "parameter_step=ProximalGradient()"
             )

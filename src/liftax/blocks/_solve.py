@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from liftax._solution import NoClosedForm
 from liftax.affine import Dense, Identity, parameter_adjoint
 from liftax.blocks._design import design, split, stacked
 from liftax.networks import INPUT, Node, Params, States
@@ -138,14 +139,14 @@ def solve_states(
         node = energy.network.node(name)
         children, alpha = energy.network.children(name), proximal[name]
         if not energy.penalty.quadratic(node.potential) or name in energy.activity:
-            raise ValueError(
+            raise NoClosedForm(
                 f"node {name!r} with the activation {type(node.potential).__name__} has no closed "
                 "form: its own penalty is not quadratic; use ProximalGradient(), or "
                 "Solve(otherwise=ProximalGradient())"
             )
         met = {p for c, _ in children for p in (c.name, *c.parents)} - {name}
         if met.intersection(group):
-            raise ValueError(
+            raise NoClosedForm(
                 f"node {name!r} moves together with a node that it interacts with: closed forms "
                 "need GaussSeidel() or RedBlack()"
             )
@@ -168,7 +169,7 @@ def _solve_copy(
     middle = (weight * centre + proximal * u) / total - shift
     tau = jnp.asarray(energy.weight(child.name), u.dtype) / total
     if not isinstance(cost, AbstractPenalty):
-        raise ValueError(
+        raise NoClosedForm(
             f"node {name!r} has no closed form: the loss {type(cost).__name__} states no prox in "
             "z; use ProximalGradient(), or Solve(otherwise=ProximalGradient())"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import equinox as eqx
 from jaxtyping import PRNGKeyArray
 
+from liftax._solution import NoClosedForm
 from liftax.blocks._acceleration import AbstractAcceleration, Plain
 from liftax.blocks._block import AbstractBlock, Variables
 from liftax.blocks._parameter_block import ParameterBlock
@@ -103,7 +104,7 @@ class Solve(AbstractBlockStep):
     def update(self, block: AbstractBlock, memory: Any) -> tuple[Variables, Any]:
         try:
             return block.solve(self._by_name(block)), memory
-        except ValueError:
+        except NoClosedForm:
             if self.otherwise is None:
                 raise
             return self.otherwise.update(block, memory)

@@ -48,7 +48,7 @@ class AbstractPenalty(AbstractLoss):
         r"""$\arg\min_z\, \tau C(u, z) + \frac12\|z-v\|^2$: a node that copies $z$ has it as block.
 
         Raises:
-            ValueError: if there is no closed form.
+            NoClosedForm: if there is none.
         """
 
     @abc.abstractmethod

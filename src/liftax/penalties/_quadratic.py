@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from liftax._solution import NoClosedForm
 from liftax.penalties._penalty import AbstractPenalty
 from liftax.potentials import AbstractPiecewiseLinear, AbstractPotential
 
@@ -53,7 +54,7 @@ class Quadratic(AbstractPenalty):
     ) -> Float[Array, "..."]:
         # Not convex: the best of the minimisers on the pieces of the activation.
         if not isinstance(potential, AbstractPiecewiseLinear):
-            raise ValueError(
+            raise NoClosedForm(
                 f"the quadratic penalty of a {type(potential).__name__} node has no closed form in "
                 "z; take a piecewise linear activation, or the Bregman penalty"
             )
