@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import re
 import time
 import zlib
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from jaxtyping import Array
 from liftax._files import writable_folder
 from liftax._solution import Reason
 from liftax.training._checkpoint import latest_checkpoint, save_checkpoint
+from liftax.training._closures import constants
 from liftax.training._engine import Carry, Problem, Totals, advance, evaluate, inspect, shuffle
 from liftax.training._history import History
 from liftax.training._progress import Bar, Progress, Silent, on_terminal
@@ -170,9 +170,7 @@ class Run:
 
 
 def _fingerprint(problem: Problem, seed: int, size: int) -> str:
-    """What must agree for a checkpoint to continue this run; optimiser constants are not seen."""
-    named = re.sub(r" at 0x[0-9a-f]+", "", repr((problem.energy, problem.method)))
-    constants = [a for a in jax.tree.leaves((problem.energy, problem.method)) if eqx.is_array(a)]
-    code = zlib.crc32(b"".join([named.encode(), *(np.asarray(a).tobytes() for a in constants)]))
+    """What must agree for a checkpoint to continue this run."""
+    code = zlib.crc32(constants((problem.energy, problem.method)).encode())
     data = [zlib.crc32(np.asarray(a).tobytes()) for a in (problem.x, problem.y)]
     return f"program {code:08x}, data {data[0]:08x}/{data[1]:08x}, seed {seed}, batch {size}"
