@@ -43,7 +43,12 @@ BUILT = {
 }
 
 
-@pytest.mark.parametrize("name", BUILT)
+FAST = ("cnn", "tied resnet", "split")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in BUILT]
+)
 def test_gradients_at_any_activations_and_the_limit_of_one_sweep(name: str) -> None:
     """Parameter gradients are those of the definition; OneSweep tends to back-propagation."""
     network = BUILT[name]()
@@ -82,7 +87,9 @@ def test_attention_is_attention() -> None:
     assert np.all(np.linalg.norm(states["h1"], axis=-1) <= np.sqrt(6) + 1e-12)
 
 
-@pytest.mark.parametrize("name", ["transformer", "tied resnet"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("transformer", marks=pytest.mark.slow), "tied resnet"]
+)
 def test_descent(name: str) -> None:
     """Block descent with Lipschitz steps, where norms depend on states or parameters are shared."""
     network = BUILT[name]()

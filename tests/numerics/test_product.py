@@ -197,10 +197,10 @@ def gradients(penalty: str, net: str) -> None:
     assert distance(states, smooth) < 1e-10
 
 
-# A covering selection for the fast set: every method on every kind of graph in turn.
+# For the fast set every method once, each penalty and small network in turn.
+SMALL = ("tanh", "soft_threshold", "ball", "huber", "softplus", "elastic net", "softmax")
 QUICK = [
-    (method, list(PENALTIES)[i % 3], list(NETWORKS)[(5 * i) % len(NETWORKS)])
-    for i, method in enumerate(METHODS)
+    (method, list(PENALTIES)[i % 3], SMALL[i % len(SMALL)]) for i, method in enumerate(METHODS)
 ]
 
 
@@ -224,6 +224,6 @@ def test_gradients_of_the_whole_product(penalty: str, net: str) -> None:
     gradients(penalty, net)
 
 
-@pytest.mark.parametrize("net", ["transformer", "tied resnet", "sparsemax"])
+@pytest.mark.parametrize("net", ["tied resnet", "sparsemax"])
 def test_gradients(net: str) -> None:
     gradients("bregman", net)
