@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 JOBS ?= 2
 
 PYTHONS := python3.13 python3.12 python3.11 python3 python
@@ -17,7 +18,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-slow house check lint types docs format clean
+.PHONY: help demo test test-slow mutants house check lint types docs format clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -31,6 +32,9 @@ test: $(VENV)/.test ## the tests, without the slow ones (JOBS=2 PYTEST_ARGS="-k 
 
 test-slow: $(VENV)/.test ## the slow tests, some of them timings: one at a time
 	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
+
+mutants: $(VENV)/.test ## mistakes put into a copy of the code, one at a time: the tests must catch each (JOBS=2)
+	@$(BIN)/python tests/mutants.py --jobs $(JOBS) $(MUTANTS_ARGS)
 
 house: $(VENV)/.test ## the house rules only
 	@$(BIN)/python -m pytest -q tests/house $(PYTEST_ARGS)

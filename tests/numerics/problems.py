@@ -31,7 +31,7 @@ def over_bias(theta) -> np.ndarray:
     return np.vstack([theta["weight"], np.asarray(theta["bias"])[None]])
 
 
-def ridge_minimiser(x, y, damping, old=0.0) -> np.ndarray:
+def ridge_minimiser(x, y, damping, old: float | np.ndarray = 0.0) -> np.ndarray:
     """The minimiser of |Aθ - y|²/(2s) + ½⟨θ - old, D(θ - old)⟩, A having a column of ones."""
     design, diagonal = np.hstack([x, np.ones((len(x), 1))]), np.diag(damping)
     right = design.T @ np.asarray(y) / len(x) + diagonal @ (
@@ -64,7 +64,7 @@ def energies(method: AbstractMethod, energy: LiftedEnergy, params, x, y, steps: 
     @jax.jit
     def run(params):
         def advance(carry, _):
-            out = method.step(energy, *carry, x, y)
+            out = method.step(energy, carry[0], carry[1], x, y)
             states, _ = method.states(energy, out.params, out.state, x, y)
             return (out.params, out.state), energy.value(out.params, states)
 

@@ -1,20 +1,23 @@
 """Steps on one block: accelerations, backtracking, and what a block says about itself."""
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from liftax import BlockCoordinateDescent, Bregman, Lifted, LiftedEnergy, Quadratic
-from liftax.affine import Dense
+from liftax.affine import Dense, Sum
 from liftax.blocks import (
     AbstractBlock,
     Adam,
     Backtracking,
     Fixed,
+    GaussSeidel,
     HeavyBall,
     Jacobi,
+    Lipschitz,
     Nesterov,
     Optimiser,
     ParameterBlock,
@@ -22,7 +25,8 @@ from liftax.blocks import (
     ProximalGradient,
     StateBlock,
 )
-from liftax.networks import chain
+from liftax.blocks._step import Memory
+from liftax.networks import INPUT, Network, Node, chain
 from liftax.potentials import ElasticNet, GroupSoftThreshold, SoftThreshold
 
 from .graphs import NETWORKS, example, moved, perceptrons, residual
@@ -31,6 +35,7 @@ from .problems import (
     assert_descends,
     energies,
     iterates,
+    over_bias,
     parameter_block,
     regression,
     ridge_minimiser,
@@ -74,6 +79,73 @@ def test_accelerations_reach_the_least_squares_solution(ridge: float) -> None:
         np.testing.assert_array_equal(paths["no inertia"][name], paths["plain"][name])
     assert 0 < needed["heavy ball"] < needed["plain"]
     assert 0 < needed["nesterov"] < (0.3 if not ridge else 0.8) * needed["plain"]
+
+
+def test_inertia_by_hand() -> None:
+    """FISTA with adaptive restart, and iPALM with two points and its shorter step, in numpy.
+
+    The curvature is that of the design; the prox is that of a ridge on the weights.
+    """
+    ridge, count = 0.3, 40
+    energy, params, x, y = regression([1.0, 0.4, 0.2], ridge)
+    rules = {"nesterov": Nesterov(), "heavy ball": HeavyBall(0.6, 0.3)}
+
+    @jax.jit
+    def run(params):
+        exact = Lipschitz(power_iterations=300)
+        steps = {name: ProximalGradient(exact, rule) for name, rule in rules.items()}
+        return {n: iterates(s, energy, params, x, y, count)[LAYER] for n, s in steps.items()}
+
+    found = run(params)
+    design, target = np.hstack([x, np.ones((12, 1))]), np.asarray(y)
+    tau = 12 / np.linalg.norm(design, 2) ** 2
+    shrink = np.array([[1 + tau * ridge]] * 3 + [[1.0]])
+    gradient = lambda w: design.T @ (design @ w - target) / 12  # noqa: E731
+    old = new = over_bias(params[LAYER])
+    t, restarts = 1.0, 0
+    for k in range(count):
+        following = (1 + np.sqrt(1 + 4 * t * t)) / 2
+        ahead = new + (t - 1) / following * (new - old)
+        old, new = new, (ahead - tau * gradient(ahead)) / shrink
+        turned = np.sum((ahead - new) * (new - old)) > 0
+        restarts += turned
+        t = 1.0 if turned else following
+        np.testing.assert_allclose(found["nesterov"]["weight"][k], new[:-1], atol=1e-9)
+    assert restarts
+    old = new = over_bias(params[LAYER])
+    step = 2 * (1 - 0.6) / (1 + 2 * 0.3) * tau
+    shrink = 1 + (shrink - 1) * step / tau
+    for k in range(count):
+        slope = gradient(new + 0.3 * (new - old))
+        old, new = new, (new + 0.6 * (new - old) - step * slope) / shrink
+        np.testing.assert_allclose(found["heavy ball"]["weight"][k], new[:-1], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["nesterov", "heavy ball"])
+def test_a_restart_drops_the_inertia(name: str) -> None:
+    """As at a new batch: the next step is one without memory."""
+    energy, params, x, y = regression([1.0, 0.4])
+    step = ProximalGradient(Fixed(0.1), ACCELERATIONS[name])
+
+    @jax.jit
+    def run(params):
+        block = parameter_block(energy, params, x, y)
+        memory = step.init(block, jax.random.key(0))
+        for _ in range(4):
+            moved, memory = step.update(block, memory)
+            block = parameter_block(energy, {**params, **moved}, x, y)
+        plain, _ = ProximalGradient(Fixed(0.1)).update(block, Memory((), ()))
+        factor = 1.0 if name == "nesterov" else 2 * 0.6 / 1.8
+        expected = jax.tree.map(lambda a, b: a + factor * (b - a), block.x, plain)
+        return (
+            step.update(block, memory)[0],
+            step.update(block, step.restart(memory, block))[0],
+            expected,
+        )
+
+    kept, fresh, expected = run(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-13), fresh, expected)
+    assert np.max(np.abs(kept[LAYER]["weight"] - fresh[LAYER]["weight"])) > 1e-4
 
 
 def test_adam_is_optax_adam_without_regularisers() -> None:
@@ -168,8 +240,8 @@ def test_backtracking_descends(case: str) -> None:
     network = perceptrons() if case == "chain" else residual()
     params, x, y = example(network)
     rule = ProximalGradient(Backtracking())
-    order = {"order": Jacobi()} if case == "jacobi" else {}
-    method = BlockCoordinateDescent(state_step=rule, parameter_step=rule, **order)
+    order = GaussSeidel() if case == "chain" else Jacobi()
+    method = BlockCoordinateDescent(order, rule, rule)
     assert_descends(energies(method, LiftedEnergy(network), params, x, y, 60))
 
 
@@ -221,6 +293,40 @@ def test_a_block_knows_its_value_and_gradient(net: str, penalty: str) -> None:
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-11), a, b)
 
 
+@pytest.mark.parametrize("graph", ["chain", "skip"])
+def test_constants_of_simultaneous_moves_bound_the_hessian(graph: str) -> None:
+    """Linear nodes, where no slack of an activation helps; each term of the constants counts."""
+    edge = Node("b", Dense(2, use_bias=False), "identity", "a")
+    last = (Dense(2), ("b",)) if graph == "chain" else (Sum((Dense(2), Dense(2))), ("a", "b"))
+    nodes = (
+        Node("a", Dense(2), "identity", INPUT),
+        edge,
+        Node("out", last[0], "identity", last[1]),
+    )
+    network = Network(nodes, (3,))
+    params, x, y = example(network, samples=1)
+    rotation = jnp.asarray([[0.6, -0.8], [0.8, 0.6]])
+    params["b"] = {"weight": 0.7 * rotation}
+    alike = {"weight": 0.5 * jnp.eye(2), "bias": jnp.zeros(2)}
+    params["out"] = alike if graph == "chain" else (alike, {**alike, "weight": -0.5 * rotation.T})
+    energy = LiftedEnergy(network, weights={"b": 1.8, "out": 0.6})
+    states, z, _ = energy.clamp(x, y, params)
+    group = ("a", "b")
+
+    @jax.jit
+    def run(params):
+        block = StateBlock(energy, params, states, z, group)
+        flat, unravel = jax.flatten_util.ravel_pytree(block.x)
+        hessian = jax.hessian(lambda v: block.value(unravel(v)))(flat)
+        return hessian, block.curvature(block.probes(jax.random.key(0)), 100)[0]
+
+    hessian, constants = run(params)
+    bound = np.diag(np.repeat([constants[name] for name in group], 2))
+    least = np.linalg.eigvalsh(bound - np.asarray(hessian)).min()
+    # With isometries the bound is attained.
+    assert least == pytest.approx(0, abs=1e-9)
+
+
 @pytest.mark.parametrize("entrywise", [False, True])
 def test_prox_of_parameters_with_an_anchor(entrywise: bool) -> None:
     """The argmin of r(W) + |Θ - Θᵏ|²/(2τ) + |Θ - V|²/(2γ), entry by entry, by a fine grid."""
@@ -251,6 +357,23 @@ def test_entrywise_steps_need_a_separable_regulariser() -> None:
     block = parameter_block(energy, params, x, y)
     with pytest.raises(ValueError, match=r"regularisers\['layer1'\].*not separable"):
         step.update(block, step.init(block, jax.random.key(0)))
+
+
+def test_a_nudge_weights_the_loss_and_the_activity() -> None:
+    network = perceptrons()
+    params, x, y = example(network)
+    energy = LiftedEnergy(network, weights={"layer3": 1.5}, activity={"layer1": SoftThreshold(0.2)})
+    nudged = energy.nudged(0.5).nudged(0.4)
+
+    @jax.jit
+    def run(params):
+        states = moved(energy, params, x, y)
+        loss = 1.5 * energy.loss_value(energy.preactivation(params, states, "layer3"), y)
+        activity = 0.2 * jnp.sum(jnp.abs(states["layer1"])) / len(x)
+        change = nudged.value(params, states) - energy.value(params, states)
+        return change, -0.8 * (loss + activity)
+
+    np.testing.assert_allclose(*run(params), rtol=1e-12)
 
 
 def test_an_optimisers_prox_has_its_own_step() -> None:

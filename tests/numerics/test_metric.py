@@ -51,7 +51,8 @@ def tied():
     network = Network(
         (
             Node("a", Dense(4), "identity", INPUT),
-            Node("b", Residual(Dense(4)), "identity", ("a", "a")),
+            Node("e", Dense(4), "identity", INPUT),
+            Node("b", Residual(Dense(4)), "identity", ("a", "e")),
             Node("c", TransposedDense(3, use_bias=False), "identity", "b", tied_to="a"),
             Node("d", Sum((Identity(), Identity())), "identity", (INPUT, "c")),
             Node("out", Dense(2), "identity", "d"),

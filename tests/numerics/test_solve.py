@@ -9,6 +9,7 @@ from liftax import (
     BlockCoordinateDescent,
     Bregman,
     ImplicitSGD,
+    Lifted,
     LiftedEnergy,
     Node,
     Quadratic,
@@ -75,6 +76,8 @@ def test_activations_of_a_split_network_are_minimised() -> None:
         return found, z, {n: slope(energy, params, states, n, found[n], alpha[n]) for n in smooth}
 
     found, z, slopes = run(params, states)
+    given, expected = z["layer1"], states["layer1.z"] - energy.offsets["layer1"]
+    np.testing.assert_allclose(given, expected, atol=1e-14)
     for name, error in slopes.items():
         np.testing.assert_allclose(error, 0, atol=1e-10, err_msg=name)
     grid = np.linspace(-4, 4, 160_001)
@@ -134,6 +137,14 @@ def test_bregman_prox_in_z(name: str) -> None:
 
     taus = jnp.asarray([0.05, 0.7, 1.0, 20.0])
     assert jnp.max(jnp.abs(errors(taus)) / (1 + taus[:, None, None])) < 1e-9
+
+
+def test_lifted_prox_in_z() -> None:
+    """The root of τ(z - u) + z - v, whatever the potential."""
+    u, v = jax.random.normal(KEY, (2, 7))
+    for tau in (0.2, 5.0):
+        z = Lifted().prox_z(ROWS["relu"].potential, u, v, tau)
+        np.testing.assert_allclose(tau * (z - u) + z - v, 0, atol=1e-13)
 
 
 PIECES = [n for n in ROWS if isinstance(ROWS[n].potential, AbstractPiecewiseLinear)]
