@@ -123,6 +123,35 @@ def penalties(metrics: dict[str, Any]) -> str:
     return table(columns, rows)
 
 
+def optimisers(metrics: dict[str, Any]) -> str:
+    """Energy, rises and time of every variant."""
+    rows = [
+        [
+            label,
+            "" if f["step_size"] is None else f"{f['step_size']:g}",
+            spread(f["energy"], 5),
+            f"{sum(f['rises']) / len(f['rises']):g}",
+            spread(f["training_accuracy"]),
+            spread(f["seconds"], 1),
+        ]
+        for label, f in metrics["figures"].items()
+    ]
+    columns = ["variant", "step", "energy", "sweeps with a rise", "training accuracy", "seconds"]
+    return table(columns, rows)
+
+
+def depth(metrics: dict[str, Any]) -> str:
+    """Accuracy by network and method, a column a depth."""
+    figures = metrics["figures"]["accuracy"]
+    rows = [
+        [title, label, *(spread(f["test_accuracy"]) for f in by_depth)]
+        for title, methods in figures.items()
+        for label, by_depth in methods.items()
+    ]
+    depths = [f"{n} layers" for n in metrics["config"]["depths"]]
+    return table(["network", "method", *depths], rows)
+
+
 SECTIONS = {
     "classification": classification,
     "implicit-step": methods,
@@ -131,6 +160,8 @@ SECTIONS = {
     "bcd-three-split": three_split,
     "sparse-autoencoder": sparse_autoencoder,
     "penalties": penalties,
+    "optimisers": optimisers,
+    "depth": depth,
 }
 
 

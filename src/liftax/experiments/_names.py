@@ -5,8 +5,10 @@ import difflib
 from liftax.experiments._architectures import ARCHITECTURES
 from liftax.experiments._classification import CLASSIFICATION
 from liftax.experiments._demo import DEMO
+from liftax.experiments._depth import DEPTH
 from liftax.experiments._experiment import Experiment
 from liftax.experiments._implicit_step import IMPLICIT_STEP
+from liftax.experiments._optimisers import OPTIMISERS
 from liftax.experiments._penalties import PENALTIES_STUDY
 from liftax.experiments._sparse_autoencoder import SPARSE_AUTOENCODER
 from liftax.experiments._step_size import STEP_SIZE
@@ -23,6 +25,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         THREE_SPLIT,
         ARCHITECTURES,
         PENALTIES_STUDY,
+        OPTIMISERS,
+        DEPTH,
     )
 }
 
