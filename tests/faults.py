@@ -227,7 +227,7 @@ BLOCK_STEPS = [
         "blocks/_state_block.py",
         "cost: Any = penalty.smooth if",
         "cost: Any = penalty.value if",
-        f"{STEPS}a_block_knows_its_value_and_gradient[skips-bregman]",
+        f"{STEPS}a_block_knows_its_value_and_gradient[residual-bregman]",
     ),
     Fault(
         "blocks/_state_block.py",
@@ -257,7 +257,7 @@ BLOCK_STEPS = [
         "blocks/_curvature.py",
         "if p in group and k != position]",
         "if p in group and p != name]",
-        f"{ORDERS}a_node_that_is_a_parent_twice_descends",
+        f"{ORDERS}the_constant_of_a_node_that_is_a_parent_thrice",
     ),
     Fault(
         "blocks/_curvature.py",

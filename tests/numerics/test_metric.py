@@ -65,7 +65,7 @@ def tied():
 CASES = {name: lambda name=name: single(name) for name in MAPS} | {"tied": tied}
 
 
-SLOW = "pointwise", "convolution, same"
+SLOW = ("pointwise", "convolution, same", "convolution, strided", "scaled", "normalisation")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_rows_meet_the_weights(name: str) -> None:
 
 def test_large_systems_go_to_conjugate_gradients(monkeypatch) -> None:
     """The same step without a matrix; so does the closed form of the parameters."""
-    network = perceptrons()
+    network = chain((4,), [(Dense(3), "softmax")])
     params, x, y = example(network)
     energy = LiftedEnergy(network, weights={"layer1": 1.4})
     states, z, _ = energy.clamp(x, y, params)
@@ -161,6 +161,7 @@ def test_large_systems_go_to_conjugate_gradients(monkeypatch) -> None:
     assert distance(iterated, direct) < 1e-4
 
 
+@pytest.mark.slow
 def test_metrics_in_methods() -> None:
     """Back-propagation with the implicit metric gets its signals from the same forward pass."""
     network = perceptrons()

