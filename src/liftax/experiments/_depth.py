@@ -48,6 +48,7 @@ def _families(config: dict[str, Any]) -> dict[str, Family]:
     metric = Implicit(config["tau"])
     families: dict[str, Family] = {
         "lifted": lambda rate: OneSweep(adam(rate)),
+        "lifted, nudge 0.01": lambda rate: OneSweep(adam(rate), nudge=0.01),
         "lifted, implicit metric": lambda rate: OneSweep(adam(rate), metric=metric),
         BACKPROP: lambda rate: BackPropagation(adam(rate)),
     }
@@ -124,6 +125,7 @@ def _signals(record: Record, train: Dataset, pixels: int) -> dict[str, Any]:
     methods: dict[str, AbstractGradientMethod] = {
         "lifted, nudge 1": OneSweep(plain, nudge=1.0, metric=Signals()),
         "lifted, nudge 0.1": OneSweep(plain, nudge=0.1, metric=Signals()),
+        "lifted, nudge 0.01": OneSweep(plain, nudge=0.01, metric=Signals()),
         BACKPROP: BackPropagation(plain, metric=Signals()),
     }
     assert train.y is not None
@@ -224,7 +226,7 @@ def _notes(config: dict[str, Any]) -> list[str]:
         f"take Adam with a rate from the same grid {config['rates']}, judged after "
         f"{config['tuning_epochs']} epochs on {config['held_out']} pictures that no run trains on. "
         "The implicit metric gives Adam the solution of a least-squares problem for every layer "
-        "instead of its gradient. A guess has the accuracy 0.1.",
+        "instead of its gradient. The nudge is 0.1 where none is named. A guess has the accuracy 0.1.",
         "The signal is what a layer's pre-activations receive for one picture, the root mean square "
         f"over {config['batch']} pictures of its norm, before any training; a lifted signal is "
         "divided by the nudge. Where a curve falls towards the input by more than rounding and "
@@ -275,7 +277,7 @@ DEPTH = Experiment(
         "samples": 1000,
         "held_out": 397,
         "kinds": ["plain", "residual"],
-        "activations": ["tanh"],
+        "activations": ["relu"],
         "depths": [5, 10],
         "methods": ["lifted", BACKPROP],
         "width": 32,
@@ -283,7 +285,7 @@ DEPTH = Experiment(
         "epochs": 6,
         "tuning_epochs": 2,
         "rates": [1e-3, 3e-3],
-        "signal_activations": ["tanh"],
+        "signal_activations": ["relu"],
         "signal_depth": 10,
         "seeds": [0],
     },
