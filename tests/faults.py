@@ -89,13 +89,13 @@ PENALTIES = [
         "penalties/_bregman.py",
         "potential.phi_conjugate(z) + own",
         "potential.phi_conjugate(z) - own",
-        f"{LEARNT}gradient_of_the_energy[threshold-Bregman()]",
+        f"{LEARNT}gradient_of_the_energy",
     ),
     Fault(
         "penalties/_bregman.py",
         "if dual is None else -potential.phi_conjugate(dual)",
         "if dual is None else potential.phi_conjugate(dual)",
-        f"{LEARNT}one_sweep_tends_to_back_propagation[Bregman()-threshold]",
+        f"{LEARNT}one_sweep_tends_to_back_propagation",
     ),
     Fault(
         "penalties/_quadratic.py",
@@ -344,7 +344,7 @@ CLOSED_FORMS = [
         "blocks/_hyper.py",
         "factor * jnp.mean(jax.vmap(cost)",
         "factor * jnp.sum(jax.vmap(cost)",
-        f"{LEARNT}gradient_of_the_energy[threshold-Bregman()]",
+        f"{LEARNT}gradient_of_the_energy",
     ),
 ]
 

@@ -92,6 +92,10 @@ def unharmed(folder: Path, faults: list[Fault], jobs: int) -> bool:
     """Whether all named tests pass without a fault."""
     named = sorted({f"tests/{fault.test}" for fault in faults})
     print(f"{len(faults)} faults, {len(named)} tests; first without a fault", flush=True)
+    found = pytest_in(folder, LONGEST, "-n0", "--collect-only", *named)
+    if found.returncode:
+        print(found.stdout[-2000:], found.stderr)
+        return False
     try:
         done = pytest_in(folder, LONGEST * len(named), "-n", str(jobs), *named)
     except subprocess.TimeoutExpired:
