@@ -20,7 +20,7 @@ LAYERS = (
     ("penalties",),
     ("objectives",),
     ("blocks",),
-    ("methods",),
+    ("methods", "diagnostics"),
     ("training",),
     ("experiments",),
     ("cli", "__main__"),

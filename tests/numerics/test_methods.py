@@ -58,6 +58,27 @@ def test_one_sweep_tends_to_back_propagation(net: str) -> None:
     assert distance(swept, exact) < 2e-3
 
 
+@pytest.mark.parametrize("tau", [0.1, 10.0])
+def test_mirror_sweep_tends_to_back_propagation_at_every_step(tau: float) -> None:
+    """Curved activations too: the signal is σ'(z) g in the limit, whatever τ is."""
+    network = skips()
+    params, x, y = example(network)
+    energy = LiftedEnergy(network, weights={"b": 1.7})
+
+    @jax.jit
+    def gradients(params):
+        exact = gradient(BackPropagation(optax.sgd(1.0)), energy, params, x, y)
+        method = OneSweep(optax.sgd(1.0), tau, 1e-5, mirror=True)
+        return exact, gradient(method, energy, params, x, y)
+
+    exact, swept = gradients(params)
+    assert distance(swept, exact) < 1e-4
+    with pytest.raises(ValueError, match="mirror steps are those of the Bregman"):
+        OneSweep(optax.sgd(1.0), mirror=True).init(
+            LiftedEnergy(network, Quadratic()), params, x, y, jax.random.key(0)
+        )
+
+
 def test_a_slope_scales_the_signal_as_documented() -> None:
     """Leaky ReLU of slope a, all units negative: the signal is multiplied by a(1+τ)/(a+τ)."""
     slope, tau = 0.2, 0.5

@@ -16,6 +16,7 @@ from liftax.blocks import (
 from liftax.methods._gradient_method import AbstractGradientMethod, Evaluation
 from liftax.networks import Params, States
 from liftax.objectives import LiftedEnergy, scaled
+from liftax.penalties import Quadratic
 
 if TYPE_CHECKING:
     import optax
@@ -48,6 +49,10 @@ class OneSweep(AbstractGradientMethod):
         step_size: $\tau$, of the energy of one sample.
         nudge: β, the weight of the loss during the sweep.
         undamped: undo the attenuation.
+        mirror: measure the step in the geometry of φ instead of the Euclidean one,
+            $u_j\leftarrow\sigma(z_j - \frac{\tau}{1+\tau w_j}g_j)$: no prox has to be solved for
+            softmax, tanh, sigmoid, and as β → 0 the signal is back-propagation's at every τ. For
+            the Bregman and the lifted penalty, without activity terms.
         metric: `Euclidean()`, or `Implicit(τ)` for implicit steps on the parameters.
         proximal_step: the step of the regularisers' prox, if the energy has any.
 
@@ -58,6 +63,7 @@ class OneSweep(AbstractGradientMethod):
     step_size: float = 0.1
     nudge: float = 0.1
     undamped: bool = True
+    mirror: bool = False
     metric: AbstractMetric = Euclidean()
     proximal_step: float | None = None
 
@@ -70,6 +76,11 @@ class OneSweep(AbstractGradientMethod):
     def prepare(
         self, energy: LiftedEnergy, params: Params, x: Array, y: Array, key: PRNGKeyArray
     ) -> tuple:
+        if self.mirror and (energy.activity or isinstance(energy.penalty, Quadratic)):
+            raise ValueError(
+                "mirror steps are those of the Bregman and the lifted penalty without activity "
+                "terms; use mirror=False"
+            )
         return ()
 
     def evaluate(
@@ -101,11 +112,15 @@ class OneSweep(AbstractGradientMethod):
         moved, duals = dict(states), dict(z)
         for name in reversed(network.hidden):
             pulled = pulled_back(energy, params, states, signals, name)
-            block = StateBlock(energy, params, states, z, (name,))
-            ahead = states[name] - tau * (pulled - target(energy, z[name], name))
-            moved |= block.prox({name: ahead}, {name: tau})
-            after = energy.residual(moved, z, name)
             weight = energy.weight(name)
+            if self.mirror:
+                dual = z[name] - scaled(tau / (1 + tau * weight), pulled)
+                moved[name] = jax.vmap(network.node(name).potential.activation)(dual)
+            else:
+                block = StateBlock(energy, params, states, z, (name,))
+                ahead = states[name] - tau * (pulled - target(energy, z[name], name))
+                moved |= block.prox({name: ahead}, {name: tau})
+            after = energy.residual(moved, z, name)
             if self.undamped:
                 factor = (1 + tau * weight) / (tau * weight)
                 before = energy.residual(states, z, name)
