@@ -5,6 +5,7 @@
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,33 @@ def depth(metrics: dict[str, Any]) -> str:
     return table(["network", "method", *depths], rows)
 
 
+def conditioning(metrics: dict[str, Any]) -> str:
+    """Condition numbers of a unit, and of trained blocks before and after training."""
+    figures = metrics["figures"]
+    rows = [
+        [name, f"{int(samples):,}", *(spread(list(v), 1) for v in zip(*runs, strict=True))]
+        for samples, by in figures["unit"].items()
+        for name, runs in by.items()
+    ]
+    rows += [[name, "∞", *(f"{v:.1f}" for v in row)] for name, row in figures["limit"].items()]
+    columns = ["penalty", "samples", *(f"scale {scale:g}" for scale in figures["scales"])]
+    trained = [
+        [activation, block, label, *(_range([run[i] for run in runs]) for i in (0, -1))]
+        for activation, blocks in figures["trained"].items()
+        for block, by in blocks.items()
+        for label, runs in by.items()
+    ]
+    heads = ["activation", "block", "penalty", "at first", "trained"]
+    return table(columns, rows) + "\n" + table(heads, trained)
+
+
+def _range(values: list[float | None]) -> str:
+    """From the best to the worst seed; infinity is written as null."""
+    found = sorted(math.inf if value is None else value for value in values)
+    low, high = (("∞" if math.isinf(v) else f"{v:.3g}") for v in (found[0], found[-1]))
+    return low if low == high else f"{low} to {high}"
+
+
 SECTIONS = {
     "classification": classification,
     "implicit-step": methods,
@@ -162,6 +190,7 @@ SECTIONS = {
     "penalties": penalties,
     "optimisers": optimisers,
     "depth": depth,
+    "conditioning": conditioning,
 }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from liftax.cli import main
+from liftax.experiments import EXPERIMENTS
 from liftax.training import load_model
 
 
@@ -39,10 +40,8 @@ class Page(html.parser.HTMLParser):
 @pytest.mark.parametrize(
     "name",
     [
-        "step-size-stability",
-        pytest.param("classification", marks=pytest.mark.slow),
-        pytest.param("sparse-autoencoder", marks=pytest.mark.slow),
-        pytest.param("demo", marks=pytest.mark.slow),
+        pytest.param(name, marks=[] if name == "step-size-stability" else [pytest.mark.slow])
+        for name in EXPERIMENTS
     ],
 )
 def test_quick_experiments_write_everything(name: str, tmp_path: Path, capsys, monkeypatch) -> None:

@@ -50,19 +50,19 @@ def _run(record: Record) -> None:
         if config["networks"] and name not in config["networks"]:
             continue
         energy = LiftedEnergy(build())
-        epochs = config["epochs"]
         record.figures[name], histories[name] = {}, {}
         for label, family in METHODS.items():
             settings = {"epochs": config["tuning_epochs"], "batch_size": config["batch"]}
             title = f"{name}, {label}"
             rate = tune(record, energy, family, config["rates"], held, title, **settings)
+            method = family(rate)
             runs = [
-                record.add(
-                    fit(
+                record.run(
+                    lambda energy=energy, method=method, seed=seed: fit(
                         energy,
                         train,
-                        family(rate),
-                        epochs=epochs,
+                        method,
+                        epochs=config["epochs"],
                         batch_size=config["batch"],
                         validation=data.test,
                         seed=seed,
@@ -76,14 +76,12 @@ def _run(record: Record) -> None:
                 )
                 for seed in record.seeds
             ]
-            record.model = record.model or runs[0]
             record.figures[name][label] = {
                 "rate": rate,
-                "test_accuracy": [r.history.last["validation_accuracy"] for r in runs],
-                "seconds_per_epoch": [r.seconds / epochs for r in runs],
-                "compile_seconds": [r.compile_seconds for r in runs],
+                "test_accuracy": [rows[-1]["validation_accuracy"] for rows in runs],
+                "seconds_per_epoch": [rows[-1]["seconds"] / config["epochs"] for rows in runs],
             }
-            histories[name][label] = [r.history.rows for r in runs]
+            histories[name][label] = runs
     _write(record, histories)
 
 

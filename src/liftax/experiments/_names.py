@@ -4,6 +4,7 @@ import difflib
 
 from liftax.experiments._architectures import ARCHITECTURES
 from liftax.experiments._classification import CLASSIFICATION
+from liftax.experiments._conditioning import CONDITIONING
 from liftax.experiments._demo import DEMO
 from liftax.experiments._depth import DEPTH
 from liftax.experiments._experiment import Experiment
@@ -27,6 +28,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         PENALTIES_STUDY,
         OPTIMISERS,
         DEPTH,
+        CONDITIONING,
     )
 }
 

@@ -55,19 +55,21 @@ def _run(record: Record) -> None:
         )
         histories[label] = []
         for seed in record.seeds:
-            result = fit(
-                objective,
-                train,
-                method,
-                epochs=config["epochs"],
-                validation=data.test,
+            rows = record.run(
+                lambda goal=objective, method=method, label=label, seed=seed: fit(
+                    goal,
+                    train,
+                    method,
+                    epochs=config["epochs"],
+                    validation=data.test,
+                    seed=seed,
+                    progress=False,
+                    callback=lambda row: _tell(record, label, seed, row),
+                ),
+                penalty=label,
                 seed=seed,
-                progress=False,
-                callback=lambda row, label=label, seed=seed: _tell(record, label, seed, row),
             )
-            record.add(result, penalty=label, seed=seed)
-            histories[label].append(result.history.rows)
-            record.model = record.model or result
+            histories[label].append(rows)
     record.figures = {
         label: {
             "test_accuracy": [rows[-1]["validation_accuracy"] for rows in runs],
