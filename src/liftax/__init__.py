@@ -4,6 +4,7 @@ from liftax import affine as affine
 from liftax import blocks as blocks
 from liftax import data as data
 from liftax import diagnostics as diagnostics
+from liftax import imaging as imaging
 from liftax import methods as methods
 from liftax import networks as networks
 from liftax import objectives as objectives

@@ -15,6 +15,7 @@ from tests.house.sources import SOURCE, module_name, place, python_files, tree
 LAYERS = (
     ("_types", "_tree", "_iterate", "_files", "_solution"),
     ("data", "potentials"),
+    ("imaging",),
     ("affine",),
     ("networks",),
     ("penalties",),

@@ -1,0 +1,1 @@
+"""Images: linear operators of inverse problems, noise, quality, files, total variation."""
