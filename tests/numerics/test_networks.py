@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from liftax.affine import Dense, Identity
+from liftax.affine import Dense, Identity, Scores
 from liftax.networks import Network, Node, autoencoder, code_layer, mlp
 
 from .graphs import example, skips
@@ -70,6 +70,12 @@ def test_a_graph_that_is_none_is_named() -> None:
         Network((Node("a", Identity(), "relu", ("input", "input")),), (4,))
     with pytest.raises(ValueError, match="no node 'x'; its nodes are a"):
         Network((Node("a", dense, "relu", "input"),), (4,)).node("x")
+    with pytest.raises(ValueError, match="node 'a' is no parent and not the last"):
+        Network((Node("a", dense, "relu", "input"), Node("b", dense, "relu", "input")), (4,))
+    with pytest.raises(
+        ValueError, match="node 'a' has the parent 'input' twice, which is quadratic"
+    ):
+        Node("a", Scores(), "relu", ("input", "input"))
     with pytest.raises(ValueError, match="not monotone"):
         mlp([4, 3, 2], "gelu")
     with pytest.raises(ValueError, match="did you mean 'relu'"):

@@ -84,9 +84,8 @@ def hessian_spectrum(
     r"""Extreme eigenvalues of every block's Hessian.
 
     Arguments, names and scaling as in `gauss_newton_spectrum`. With Bregman and lifted penalties
-    both matrices agree, since $f$ is affine in each block (a bilinear node with twice the same
-    parent excepted). With quadratic ones the Hessian adds $\sigma''(z)^\top(\sigma(z) - u)$ to $D$,
-    and can be indefinite: then the condition is ∞.
+    both matrices agree, since $f$ is affine in each block. With quadratic ones the Hessian adds
+    $\sigma''(z)^\top(\sigma(z) - u)$ to $D$, and can be indefinite: then the condition is ∞.
 
     Raises:
         ValueError: for an unknown block, or less than one step.

@@ -45,6 +45,13 @@ class Network(eqx.Module):
                         f"(known here: {', '.join(sorted(known))}); order nodes parents first"
                     )
             known.add(node.name)
+        used = {parent for node in self.nodes for parent in node.parents}
+        for name in self.hidden:
+            if name not in used:
+                raise ValueError(
+                    f"node {name!r} is no parent and not the last, so that nothing depends on it; "
+                    "remove it, or put the output last"
+                )
         _ = self.shapes
         for place, node in enumerate(self.nodes):
             if node.tied_to is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import equinox as eqx
 from jaxtyping import Array
 
-from liftax.affine import AbstractAffine
+from liftax.affine import AbstractAffine, AbstractBilinear
 from liftax.potentials import AbstractPotential, potential
 
 
@@ -58,6 +58,12 @@ class Node(eqx.Module):
                     f"but {type(self.potential).__name__} can learn "
                     f"{', '.join(known) or 'nothing'}; choose one of these"
                 )
+
+        if isinstance(self.affine, AbstractBilinear) and len(set(self.parents)) < len(self.parents):
+            raise ValueError(
+                f"node {self.name!r} has the parent {self.parents[0]!r} twice, which is quadratic; "
+                "put a copy of it, a node with the map Identity, in one place"
+            )
 
     def learnt(self, values: Mapping[str, Array]) -> "Node":
         """The node with these hyper-parameters of its potential."""
