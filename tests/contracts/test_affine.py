@@ -56,6 +56,14 @@ MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
         Residual(TransposedConvolution(2, stride=(2, 2))),
         ((4, 4, 2), (2, 2, 3)),
     ),
+    "residual with numbers": (
+        Residual(Convolution(2), (0.5, 0.0, -1.0), (0.0, 2.0, 0.0), -0.7, bound=0.1),
+        ((3, 4, 2), (3, 4, 1), (3, 4, 2)),
+    ),
+    "residual of a combination": (
+        Residual(Dense(3, use_bias=False), (0.0, 1.0, 0.0), (1.5, 0.0, -0.5)),
+        ((2,), (3,), (2,)),
+    ),
     "scores": (Scores(), ((3, 2), (4, 2))),
     "scores of heads": (Scores(2), ((3, 4), (2, 4))),
     "mix": (Mix(), ((1, 3, 4), (4, 2))),
@@ -224,7 +232,7 @@ def test_misuse_of_adjoints_and_bilinear_maps_is_named() -> None:
         TransposedConvolution(2).out_shape((5, 5))
     with pytest.raises(ValueError, match=r"maps \(7, 7\) to \(4, 4\), not to the input's \(3, 3\)"):
         TransposedConvolution(2, stride=(2, 2), shape=(7, 7)).out_shape((3, 3, 1))
-    with pytest.raises(ValueError, match="Residual takes two parents, got 1"):
+    with pytest.raises(ValueError, match="Residual takes 2 parents, got 1"):
         Residual(Dense(3)).out_shape((3,))
     with pytest.raises(ValueError, match=r"first parent of shape \(4,\)"):
         Residual(Dense(3)).out_shape((4,), (4,))

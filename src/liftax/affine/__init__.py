@@ -9,6 +9,7 @@ from liftax.affine._dense import Dense as Dense
 from liftax.affine._identity import Identity as Identity
 from liftax.affine._mean import Mean as Mean
 from liftax.affine._mix import Mix as Mix
+from liftax.affine._norm_bound import norm_bound as norm_bound
 from liftax.affine._normalisation import Normalisation as Normalisation
 from liftax.affine._patches import Patches as Patches
 from liftax.affine._pointwise import Pointwise as Pointwise

@@ -1,20 +1,37 @@
-"""A map added to another parent."""
+"""A map with shortcuts."""
 
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine._affine import AbstractAffine, Params, Shape
 from liftax.affine._bilinear import AbstractBilinear
+from liftax.affine._norm_bound import norm_bound
 
 
 class Residual(AbstractAffine):
-    r"""$z = u_1 + f(u_2;\theta)$, where $\theta$ are the parameters of $f$ and nothing else.
+    r"""$z = \sum_ia_iu_i + c\,f(\sum_ib_iu_i;\theta)$: residual blocks, and steps of algorithms.
 
-    So they can be those of another node (a `Sum` would put them into a tuple).
+    With the defaults $z = u_1 + f(u_2;\theta)$. A step of Chambolle and Pock's algorithm from the
+    parents $u_k, x_k, x_{k-1}$ has $a = (1, 0, 0)$, $b = (0, 2, -1)$. The parameters are those of
+    $f$ and nothing else, so that they can be those of another node (a `Sum` would put them into a
+    tuple).
+
+    Attributes:
+        map: $f$.
+        shortcut: $a$, one number a parent.
+        argument: $b$, one number a parent.
+        factor: $c$.
+        bound: if given, `admissible` scales the weights down to $\|\partial f/\partial u\|\le$
+            bound, and initial weights are scaled up or down to equality.
     """
 
     map: AbstractAffine
+    shortcut: tuple[float, ...] = (1.0, 0.0)
+    argument: tuple[float, ...] = (0.0, 1.0)
+    factor: float = 1.0
+    bound: float | None = None
 
     def __check_init__(self) -> None:
         if isinstance(self.map, AbstractBilinear):
@@ -22,44 +39,70 @@ class Residual(AbstractAffine):
                 "map: a Residual adds a map of one parent, got a bilinear one; "
                 "give it a node of its own"
             )
+        if len(self.shortcut) != len(self.argument) or not any(self.argument):
+            raise ValueError(
+                "shortcut and argument need one number a parent, and argument one that is not 0; "
+                f"got {self.shortcut} and {self.argument}"
+            )
+        if self.bound is not None and not self.bound > 0:
+            raise ValueError(f"bound must be positive, got {self.bound}; 1.0 is usual")
 
     def out_shape(self, *shapes: Shape) -> Shape:
-        if len(shapes) != 2:
+        if len(shapes) != len(self.shortcut):
             raise ValueError(
-                f"Residual takes two parents, got {len(shapes)}; add more with affine.Sum"
+                f"Residual takes {len(self.shortcut)} parents, got {len(shapes)}; add more with "
+                "affine.Sum, or give it more numbers"
             )
-        out = self.map.out_shape(shapes[1])
-        if out != shapes[0]:
-            raise ValueError(
-                f"Residual adds the first parent of shape {shapes[0]} to its map's output of "
-                f"shape {out}; make them equal"
-            )
+        inner = {s for s, b in zip(shapes, self.argument, strict=True) if b}
+        if len(inner) > 1:
+            raise ValueError(f"argument: Residual adds parents of different shapes {sorted(inner)}")
+        out = self.map.out_shape(*inner)
+        for shape, a in zip(shapes, self.shortcut, strict=True):
+            if a and shape != out:
+                raise ValueError(
+                    f"Residual adds a parent of shape {shape} to its map's output of shape {out}; "
+                    "make them equal"
+                )
         return out
 
     def init(self, key: PRNGKeyArray, *shapes: Shape, dtype: Any) -> Params:
-        return self.map.init(key, shapes[1], dtype=dtype)
+        inner = next(s for s, b in zip(shapes, self.argument, strict=True) if b)
+        params = self.map.init(key, inner, dtype=dtype)
+        if self.bound is None:
+            return params
+        return _scaled(params, jnp.asarray(self.bound, dtype) / norm_bound(self.map, params))
 
     def apply(self, params: Params, *inputs: Float[Array, "samples ..."]) -> Array:
-        first, second = inputs
-        return first + self.map.apply(params, second)
+        z = _times(self.factor, self.map.apply(params, self.combined(inputs)))
+        return z + _combined(self.shortcut, inputs) if any(self.shortcut) else z
 
-    def thin(self) -> "_Second":
-        return _Second(self.map.thin())
+    def combined(self, inputs: tuple[Array, ...]) -> Array:
+        r"""The argument of the map, $\sum_ib_iu_i$."""
+        return _combined(self.argument, inputs)
+
+    def admissible(self, params: Params) -> Params:
+        """The parameters with the weights scaled down to the bound, if they exceed it."""
+        if self.bound is None:
+            return params
+        norm = norm_bound(self.map, params)
+        bound = jnp.asarray(self.bound, norm.dtype)
+        return _scaled(params, jnp.where(norm > bound, bound / norm, jnp.ones_like(norm)))
+
+    def thin(self) -> "Residual":
+        nothing = (0.0,) * len(self.shortcut)
+        return Residual(self.map.thin(), nothing, self.argument, self.factor)
 
 
-class _Second(AbstractAffine):
-    """A map of the second of two parents."""
+def _scaled(params: Params, factor: Array) -> Params:
+    return {**params, "weight": factor * params["weight"]}
 
-    map: AbstractAffine
 
-    def out_shape(self, *shapes: Shape) -> Shape:
-        return self.map.out_shape(shapes[1])
+def _combined(numbers: tuple[float, ...], inputs: tuple[Array, ...]) -> Array:
+    terms = [_times(b, u) for b, u in zip(numbers, inputs, strict=True) if b]
+    return sum(terms[1:], start=terms[0])
 
-    def init(self, key: PRNGKeyArray, *shapes: Shape, dtype: Any) -> Params:
-        return self.map.init(key, shapes[1], dtype=dtype)
 
-    def apply(self, params: Params, *inputs: Float[Array, "samples ..."]) -> Array:
-        return self.map.apply(params, inputs[1])
-
-    def thin(self) -> "_Second":
-        return self
+def _times(number: float, u: Array) -> Array:
+    if number == 1:
+        return u
+    return jnp.asarray(number, u.dtype) * u

@@ -15,7 +15,8 @@ def design(
     A row for every sample (and position, for a convolution), a last column of ones for the bias.
     """
     if isinstance(affine, Residual):
-        return design(affine.map, inputs[1:])
+        inner = design(affine.map, (affine.combined(inputs),))
+        return inner if inner is None or affine.factor == 1 else affine.factor * inner
     if not isinstance(affine, Dense | Pointwise | Convolution):
         return None
     rows = affine.rows(inputs[0])

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from liftax.affine import AbstractAffine, Normalisation
+from liftax.affine import AbstractAffine, Normalisation, Residual
 from liftax.networks._node import Node
 from liftax.potentials import AbstractPotential
 
@@ -128,9 +128,14 @@ class Network(eqx.Module):
         return Network(tuple(nodes), self.input_shape)
 
     def admissible(self, params: Params) -> Params:
-        """Learnt hyper-parameters moved to their admissible intervals (a threshold to ≥ 0)."""
+        """Learnt hyper-parameters moved to their intervals (a threshold to ≥ 0), weights bounded.
+
+        The latter where a `Residual` states a bound.
+        """
         moved = {}
         for node in self.nodes:
+            if isinstance(node.affine, Residual) and node.tied_to is None:
+                moved[node.name] = node.affine.admissible(params[node.name])
             key, ranges = potential_key(node.name), node.potential.learnable
             if node.learn:
                 moved[key] = {f: jnp.clip(params[key][f], *ranges[f]) for f in node.learn}
