@@ -13,6 +13,7 @@ from liftax import Checkpoints, Reason, fit
 from liftax.data import Dataset, Split
 from liftax.potentials import SoftThreshold
 from liftax.training._engine import Carry, Problem, advance, start
+from tests.helpers import quick
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", quick(METHODS, "one sweep", "bcd"))
 def test_every_method_learns_and_repeats_to_the_bit(name: str, digits: Split) -> None:
     epochs = 60 if name == "bcd" else 5
     runs = [

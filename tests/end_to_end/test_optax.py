@@ -20,6 +20,7 @@ from liftax import (
 from liftax._iterate import scan
 from liftax.blocks import Nesterov, Optimiser, ProximalGradient, Random, Solve
 from liftax.methods import DualAscent
+from tests.helpers import quick
 
 NETWORK = mlp([6, 8, 3])
 
@@ -105,7 +106,7 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", quick(METHODS, "saga"))
 def test_a_stopped_run_goes_on_bit_by_bit(name: str, tmp_path) -> None:
     """Tables, moments, multipliers and random bits are all in the checkpoint."""
     method = METHODS[name]

@@ -20,6 +20,7 @@ from liftax.blocks import (
     state_probes,
 )
 from liftax.methods import BlockCoordinateDescent
+from tests.helpers import quick
 
 from .graphs import NETWORKS, convolutional, example, moved, perceptrons, residual, skips
 
@@ -35,7 +36,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", quick(CASES, "lifted", "red-black"))
 def test_plain_descent_never_increases_the_energy(case: str) -> None:
     network, order = CASES[case][0](), CASES[case][1]
     energy = LiftedEnergy(network, Lifted() if case == "lifted" else Bregman())
@@ -100,7 +101,7 @@ def test_joint_curvature_bounds_the_hessian_of_simultaneous_moves() -> None:
     assert np.linalg.eigvalsh(np.diag(np.concatenate(bound)) - hessian).min() >= -1e-8
 
 
-@pytest.mark.parametrize("net", NETWORKS)
+@pytest.mark.parametrize("net", quick(NETWORKS, "skips"))
 def test_parameter_curvature_is_the_norm_of_the_design(net: str) -> None:
     network = NETWORKS[net]()
     energy = LiftedEnergy(network)

@@ -25,6 +25,7 @@ from liftax._iterate import scan
 from liftax.affine import Dense, Normalisation, Residual, TransposedDense
 from liftax.blocks import ParameterBlock, parameter_curvature, parameter_probes
 from liftax.networks import INPUT, Network, chain
+from tests.helpers import quick
 
 from .graphs import example, moved
 from .test_methods import distance, gradient
@@ -43,12 +44,7 @@ BUILT = {
 }
 
 
-FAST = ("cnn", "tied resnet", "split")
-
-
-@pytest.mark.parametrize(
-    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in BUILT]
-)
+@pytest.mark.parametrize("name", quick(BUILT, "tied resnet", "split"))
 def test_gradients_at_any_activations_and_the_limit_of_one_sweep(name: str) -> None:
     """Parameter gradients are those of the definition; OneSweep tends to back-propagation."""
     network = BUILT[name]()
@@ -87,9 +83,8 @@ def test_attention_is_attention() -> None:
     assert np.all(np.linalg.norm(states["h1"], axis=-1) <= np.sqrt(6) + 1e-12)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("transformer", marks=pytest.mark.slow), "tied resnet"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transformer", "tied resnet"])
 def test_descent(name: str) -> None:
     """Block descent with Lipschitz steps, where norms depend on states or parameters are shared."""
     network = BUILT[name]()

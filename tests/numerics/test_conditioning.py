@@ -149,7 +149,7 @@ def assert_spectrum(found: Spectrum, matrices) -> None:
         assert np.isinf(found.condition)
 
 
-FAST = {("perceptron", "quadratic"), ("convolutional", "bregman")}
+FAST = {("perceptron", "quadratic")}
 CASES = [
     pytest.param(*case, marks=[] if case in FAST else [pytest.mark.slow])
     for case in itertools.product(NETWORKS, PENALTIES)

@@ -14,7 +14,7 @@ from liftax.potentials import AbstractPotential, LeakyReLU, ReLU, Sigmoid, SoftT
 from .graphs import example
 from .test_methods import distance, gradient
 
-BETAS = (0.04, 0.02, 0.01)
+BETAS = (0.02, 0.01)
 
 
 @pytest.mark.parametrize("centred", [False, True])

@@ -8,6 +8,7 @@ from jaxtyping import Array
 from liftax import Bregman, Lifted, LiftedEnergy, Quadratic
 from liftax.blocks import ParameterBlock, StateBlock, target
 from liftax.potentials import SoftThreshold
+from tests.helpers import quick
 
 from .graphs import NETWORKS, example, moved, perceptrons
 
@@ -32,7 +33,7 @@ def smooth_energy(energy: LiftedEnergy, params, states) -> Array:
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("net", NETWORKS)
+@pytest.mark.parametrize("net", quick(NETWORKS, "skips"))
 def test_gradients_are_those_of_the_definition(net: str, penalty: str) -> None:
     network = NETWORKS[net]()
     weights = {network.hidden[0]: 0.7, network.output: 1.3}

@@ -167,10 +167,14 @@ def test_a_small_implicit_step_is_a_gradient_step() -> None:
     "method",
     [
         OneSweep(optax.sgd(0.1)),
-        ImplicitSGD(1.0, 2, order=RedBlack()),
+        pytest.param(ImplicitSGD(1.0, 2, order=RedBlack()), marks=pytest.mark.slow),
         BlockCoordinateDescent(order=Jacobi()),
-        BlockCoordinateDescent(
-            state_step=ProximalGradient(Fixed(0.1)), parameter_step=ProximalGradient(Lipschitz(1.5))
+        pytest.param(
+            BlockCoordinateDescent(
+                state_step=ProximalGradient(Fixed(0.1)),
+                parameter_step=ProximalGradient(Lipschitz(1.5)),
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
 )

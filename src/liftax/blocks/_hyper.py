@@ -6,7 +6,7 @@ from jaxtyping import Array
 
 from liftax.networks import Params, States, potential_key
 from liftax.objectives import LiftedEnergy, scaled
-from liftax.potentials import Clip
+from liftax.potentials import Ball, Clip
 
 
 def hyper_gradient(
@@ -25,17 +25,18 @@ def hyper_gradient(
     the parameters, $c$ is `factor`.
 
     Raises:
-        ValueError: without duals, for the levels of `Clip`: at given activations they could only
-            move apart from what they should fit.
+        ValueError: without duals, for the levels of `Clip` and the radius of `Ball`: they bound
+            the domain, which given activations fill.
     """
     found = {}
     for node in energy.network.nodes:
         if not node.learn:
             continue
-        if duals is None and isinstance(node.potential, Clip):
+        if duals is None and isinstance(node.potential, Clip | Ball):
+            kind = type(node.potential).__name__
             raise ValueError(
-                f"node {node.name!r} learns the levels of Clip, which block descent cannot move at "
-                "given activations; use OneSweep, or learn a threshold instead"
+                f"node {node.name!r} learns the domain of {kind}, which block descent cannot move "
+                "at given activations; use OneSweep, or learn a threshold"
             )
         key, name = potential_key(node.name), node.name
         dual = z[name] if duals is None else duals[name]

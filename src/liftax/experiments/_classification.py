@@ -4,12 +4,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from liftax.data import load
 from liftax.experiments._experiment import Experiment, Record, spread
 from liftax.experiments._plots import curves, filters
-from liftax.experiments._tuning import Family, column, hold_out, tune
+from liftax.experiments._tuning import Family, adam, column, hold_out, sgd, tune
 from liftax.methods import BackPropagation, ImplicitSGD, OneSweep
 from liftax.networks import mlp
 from liftax.objectives import LiftedEnergy
@@ -27,28 +26,28 @@ def _methods(inner: int) -> dict[str, tuple[AbstractPenalty, Family, tuple[float
         # As an array the step is an input of the program, compiled once for all steps.
         return ImplicitSGD(jnp.float32(step), inner)
 
-    adam = (3e-4, 1e-3, 3e-3, 1e-2)
+    rates = (3e-4, 1e-3, 3e-3, 1e-2)
     implicit_grid = (0.1, 1.0, 10.0, 100.0)
     return {
-        LIFTED_ADAM: (Bregman(), lambda step: OneSweep(optax.adam(step)), adam),
+        LIFTED_ADAM: (Bregman(), lambda step: OneSweep(adam(step)), rates),
         "Bregman, implicit SGD": (Bregman(), implicit, implicit_grid),
         "MAC-QP, implicit SGD": (Quadratic(), implicit, implicit_grid),
         "lifted, implicit SGD": (Lifted(), implicit, implicit_grid),
-        BACKPROP_ADAM: (Bregman(), lambda step: BackPropagation(optax.adam(step)), adam),
+        BACKPROP_ADAM: (Bregman(), lambda step: BackPropagation(adam(step)), rates),
         "back-propagation, SGD": (
             Bregman(),
-            lambda step: BackPropagation(optax.sgd(step)),
+            lambda step: BackPropagation(sgd(step)),
             (0.03, 0.1, 0.3, 1.0),
         ),
-        LIFTED_ADAM + UNTUNED: (Bregman(), lambda step: OneSweep(optax.adam(step)), (1e-3,)),
+        LIFTED_ADAM + UNTUNED: (Bregman(), lambda step: OneSweep(adam(step)), (1e-3,)),
         LIFTED_ADAM + ", nudge 1" + UNTUNED: (
             Bregman(),
-            lambda step: OneSweep(optax.adam(step), nudge=1.0),
+            lambda step: OneSweep(adam(step), nudge=1.0),
             (1e-3,),
         ),
         BACKPROP_ADAM + UNTUNED: (
             Bregman(),
-            lambda step: BackPropagation(optax.adam(step)),
+            lambda step: BackPropagation(adam(step)),
             (1e-3,),
         ),
     }

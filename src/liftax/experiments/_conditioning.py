@@ -142,28 +142,12 @@ def _trained(record: Record, activation: str) -> dict[str, Any]:
 
 def _write(record: Record) -> None:
     report, config, figures = record.report, record.config, record.figures
-    scales, units = figures["scales"], figures["unit"]
     report.heading("One unit")
-    rows = [
-        (name, f"{int(samples):,}", *(spread(column, 1) for column in np.transpose(runs)))
-        for samples, by in units.items()
-        for name, runs in by.items()
-    ]
-    rows += [(n, "∞", *(f"{v:.1f}" for v in values)) for n, values in figures["limit"].items()]
-    columns = ("penalty", "samples", *(f"|w| = {scale:g}" for scale in scales))
-    caption = f"Condition number of a tanh unit with {config['inputs']} standard normal inputs"
-    report.table(columns, rows, f"{caption}, seeds {record.seeds}")
-    most = max(units, key=int)
-    series: dict[str, Any] = {name: (scales, runs) for name, runs in units[most].items()}
-    series |= {name + EXACT: (scales, [v]) for name, v in figures["limit"].items()}
-    dashed = [name for name in series if name.endswith(EXACT)]
-    plot = curves(series, "|w|", "condition number", log="xy", baseline=dashed)
-    report.figure(plot, f"{caption} against the size of its weights, {int(most):,} samples")
+    most = _write_unit(record)
     report.heading("Trained networks")
-    epochs = figures["epochs"]
     for activation, blocks in figures["trained"].items():
         groups = {
-            block: {label: (epochs, _finite(runs)) for label, runs in by.items()}
+            block: {label: (figures["epochs"], _finite(runs)) for label, runs in by.items()}
             for block, by in blocks.items()
         }
         plot = panels(groups, "epoch", "condition number", log="y", columns=2)
@@ -185,9 +169,9 @@ def _write(record: Record) -> None:
         "where σ saturates. That part is handled by the prox, and no step size depends on it; a "
         "method without the prox would feel it.",
     )
-    one = np.mean(units[most]["MAC-QP"], axis=0) / np.mean(units[most]["Bregman"], axis=0)
+    one = np.mean(most["MAC-QP"], axis=0) / np.mean(most["Bregman"], axis=0)
     record.headline = [
-        f"one tanh unit, |w| from {scales[0]:g} to {scales[-1]:g}: MAC-QP is conditioned "
+        f"one tanh unit, |w| from {config['scales'][0]:g} to {config['scales'][-1]:g}: MAC-QP is conditioned "
         f"{one[0]:.1f} to {one[-1]:.1f} times as badly as Bregman"
     ]
     for activation, blocks in figures["trained"].items():
@@ -195,6 +179,28 @@ def _write(record: Record) -> None:
         last = {k: np.median([run[-1] for run in runs]) for k, runs in blocks[block].items()}
         shown = ", ".join(f"{label} {value:.3g}" for label, value in last.items())
         record.headline.append(f"{activation}, {block} after training: {shown}")
+
+
+def _write_unit(record: Record) -> dict[str, Any]:
+    """Table and plot; the figures of the largest number of samples."""
+    report, config, figures = record.report, record.config, record.figures
+    scales, units = figures["scales"], figures["unit"]
+    rows = [
+        (name, f"{int(samples):,}", *(spread(column, 1) for column in np.transpose(runs)))
+        for samples, by in units.items()
+        for name, runs in by.items()
+    ]
+    rows += [(n, "∞", *(f"{v:.1f}" for v in values)) for n, values in figures["limit"].items()]
+    columns = ("penalty", "samples", *(f"|w| = {scale:g}" for scale in scales))
+    caption = f"Condition number of a tanh unit with {config['inputs']} standard normal inputs"
+    report.table(columns, rows, f"{caption}, seeds {record.seeds}")
+    most = max(units, key=int)
+    series: dict[str, Any] = {name: (scales, runs) for name, runs in units[most].items()}
+    series |= {name + EXACT: (scales, [v]) for name, v in figures["limit"].items()}
+    dashed = [name for name in series if name.endswith(EXACT)]
+    plot = curves(series, "|w|", "condition number", log="xy", baseline=dashed)
+    report.figure(plot, f"{caption} against the size of its weights, {int(most):,} samples")
+    return units[most]
 
 
 def _finite(runs: Any) -> Any:

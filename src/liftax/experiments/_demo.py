@@ -9,7 +9,7 @@ from liftax.data import Split, load
 from liftax.experiments._experiment import Experiment, Record, spread
 from liftax.experiments._plots import curves, filters, pictures
 from liftax.experiments._sparse_autoencoder import sparsity
-from liftax.experiments._tuning import column, tune
+from liftax.experiments._tuning import column, sgd, tune
 from liftax.methods import AbstractMethod, BackPropagation, ImplicitSGD, OneSweep
 from liftax.networks import autoencoder, mlp
 from liftax.objectives import LiftedEnergy
@@ -119,7 +119,7 @@ def _autoencoder(record: Record, data: Split) -> None:
     energy = LiftedEnergy(network, activity={"layer3": SoftThreshold(0.05)})
 
     def explicit(step: float) -> BackPropagation:
-        return BackPropagation(optax.sgd(step))
+        return BackPropagation(sgd(step))
 
     settings = {**record.config["autoencoder"], "epochs": 2}
     grid, held = record.config["sgd_steps"], data.train.x.reshape(-1, width)[-300:]

@@ -5,12 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from liftax.data import load
 from liftax.experiments._experiment import Experiment, Record, spread
 from liftax.experiments._plots import curves, pictures
-from liftax.experiments._tuning import Family, column, tune
+from liftax.experiments._tuning import Family, adam, column, sgd, tune
 from liftax.methods import BackPropagation, ImplicitSGD, OneSweep
 from liftax.networks import autoencoder, code_layer
 from liftax.objectives import LiftedEnergy
@@ -23,12 +22,12 @@ SUBGRADIENT, ADAM = "back-propagation, SGD", "back-propagation, Adam"
 
 def _families(inner: int) -> dict[str, tuple[Family, tuple[float, ...]]]:
     """Label → step → method, and the grid of steps: four for each."""
-    adam = (1e-4, 3e-4, 1e-3, 3e-3)
+    rates = (1e-4, 3e-4, 1e-3, 3e-3)
     return {
         IMPLICIT: (lambda step: ImplicitSGD(jnp.float32(step), inner), (0.01, 0.1, 1.0, 10.0)),
-        SWEEP: (lambda step: OneSweep(optax.adam(step)), adam),
-        SUBGRADIENT: (lambda step: BackPropagation(optax.sgd(step)), (0.003, 0.01, 0.03, 0.1)),
-        ADAM: (lambda step: BackPropagation(optax.adam(step)), adam),
+        SWEEP: (lambda step: OneSweep(adam(step)), rates),
+        SUBGRADIENT: (lambda step: BackPropagation(sgd(step)), (0.003, 0.01, 0.03, 0.1)),
+        ADAM: (lambda step: BackPropagation(adam(step)), rates),
     }
 
 

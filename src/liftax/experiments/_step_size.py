@@ -2,11 +2,11 @@
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from liftax.data import load
 from liftax.experiments._experiment import Experiment, Record, spread
 from liftax.experiments._plots import curves
+from liftax.experiments._tuning import sgd
 from liftax.methods import BackPropagation, ImplicitSGD
 from liftax.networks import mlp
 from liftax.training import fit
@@ -21,7 +21,7 @@ def _run(record: Record) -> None:
     families = {
         # As an array the step is an input of the program, compiled once for all steps.
         IMPLICIT: lambda step: ImplicitSGD(jnp.float32(step), config["inner"]),
-        EXPLICIT: lambda step: BackPropagation(optax.sgd(step)),
+        EXPLICIT: lambda step: BackPropagation(sgd(step)),
     }
     accuracy = {label: [] for label in families}
     for step in config["steps"]:

@@ -52,6 +52,19 @@ def _adam_update(rate: Any, gradient: Any, state: Any, params: Any = None) -> tu
     return jax.tree.map(lambda u: jnp.asarray(-rate * u, u.dtype), updates), state
 
 
+def sgd(rate: float) -> "optax.GradientTransformation":
+    """Gradient descent, likewise."""
+    import optax
+
+    return optax.GradientTransformation(
+        optax.identity().init, jax.tree_util.Partial(_sgd_update, jnp.float32(rate))
+    )
+
+
+def _sgd_update(rate: Any, gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    return jax.tree.map(lambda g: jnp.asarray(-rate * g, g.dtype), gradient), state
+
+
 def tune(
     record: Record,
     energy: LiftedEnergy,

@@ -1,5 +1,6 @@
 """Projection on a Euclidean ball."""
 
+import math
 from typing import ClassVar
 
 import equinox as eqx
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from liftax.potentials._norms import Axes, norm
-from liftax.potentials._potential import AbstractPotential, Tau
+from liftax.potentials._potential import AbstractPotential, Intervals, Tau
 from liftax.potentials._rounding import slack
 
 
@@ -27,6 +28,7 @@ class Ball(AbstractPotential):
     """
 
     separable: ClassVar[bool] = False
+    learnable: ClassVar[Intervals] = {"radius": (0.0, math.inf)}
     radius: float | Float[Array, "..."] = 1.0
     axes: Axes = eqx.field(static=True, default=None)
 
