@@ -2,6 +2,7 @@
 
 from liftax.networks._builders import autoencoder as autoencoder
 from liftax.networks._builders import code_layer as code_layer
+from liftax.networks._builders import fixed as fixed
 from liftax.networks._builders import mlp as mlp
 from liftax.networks._builders import split as split
 from liftax.networks._convolutional import cnn as cnn
@@ -13,5 +14,9 @@ from liftax.networks._network import States as States
 from liftax.networks._network import chain as chain
 from liftax.networks._network import potential_key as potential_key
 from liftax.networks._node import Node as Node
+from liftax.networks._proximal import dcp as dcp
+from liftax.networks._proximal import ddfb as ddfb
+from liftax.networks._proximal import ddifb as ddifb
+from liftax.networks._proximal import dscp as dscp
 from liftax.networks._residual import resnet as resnet
 from liftax.networks._transformer import transformer as transformer

@@ -91,3 +91,9 @@ def split(network: Network) -> Network:
         nodes.append(Node(first, node.affine, Identity(), node.parents, owner(node.tied_to)))
         nodes.append(Node(node.name, Copy(), node.potential, first, None, node.learn))
     return Network(tuple(nodes), network.input_shape)
+
+
+def fixed(network: Network) -> Network:
+    """The network with the hyper-parameters of its potentials as they are, none to learn."""
+    nodes = [Node(n.name, n.affine, n.potential, n.parents, n.tied_to) for n in network.nodes]
+    return Network(tuple(nodes), network.input_shape)

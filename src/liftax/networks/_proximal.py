@@ -25,7 +25,8 @@ def ddfb(
     r"""Unrolled dual forward-backward iterations.
 
     They solve $\min_x\frac12\|x - y\|^2 + \lambda g(Dx) + \iota_C(x)$ by
-    $$p_k = P_C(y - V_ku_k),\qquad u_{k+1} = \sigma_k(u_k + \tau D_kp_k),\qquad u_0 = 0,$$
+    $$p_k = P_C(y - V_ku_k),\qquad u_{k+1} = \sigma_k(u_k + \tau D_kp_k),\qquad
+      u_1 = \sigma_0(\tau D_0y),$$
     and the output $P_C(y - V_Ku_K)$. Nodes are named ``p1``, ``u1``, ..., ``out``. The
     dictionaries $D_k$ are convolutions with $\|D_k\|\le1$ (by `norm_bound`, kept by rescaling after
     every update), and τ = 1.9, below the algorithm's limit 2. Equal dictionaries would make it the
@@ -168,10 +169,10 @@ def _primal_dual(
 ) -> Network:
     sigma, inside = _dual_potential(*prior), _constraint(interval)
     forth, back = _operators(shape, features, kernel)
-    nodes: list[Node] = []
+    last, nodes = _positive(len(steps)), []
     x, older = INPUT, INPUT
     for k, (alpha, s, t) in enumerate(steps, start=1):
-        u, new = f"u{k}", "out" if k == _positive(len(steps)) else f"x{k}"
+        u, new = f"u{k}", "out" if k == last else f"x{k}"
         if k == 1:
             inward = Residual(forth, (0.0,), (1.0,), s, bound=1.0)
             nodes.append(_learnt(u, inward, sigma, (INPUT,)))
