@@ -12,7 +12,7 @@ import liftax
 from liftax import Checkpoints, Reason, fit
 from liftax.data import Dataset, Split
 from liftax.potentials import SoftThreshold
-from liftax.training._engine import Carry, Problem, advance, start
+from liftax.training._engine import Carry, Problem, Span, advance, start
 from tests.helpers import quick
 
 
@@ -81,22 +81,68 @@ class Records(logging.Handler):
 def test_an_epoch_is_one_program_without_transfers(digits: Split) -> None:
     """One compilation serves every span of steps, and nothing moves to or from the host in it."""
     x, y = jnp.asarray(digits.train.x.reshape(-1, 64)), jnp.asarray(digits.train.y)
-    problem = Problem(liftax.LiftedEnergy(NETWORK), sweep(), x, y)
+    problem = Problem(liftax.LiftedEnergy(NETWORK), sweep(), x, y, None)
     params = NETWORK.init(jax.random.key(0))
     carry: Carry = start(problem, params, 50, jax.random.key(1))
     spans = [
-        (jnp.arange(600), jnp.asarray(a, jnp.int32), jnp.asarray(b, jnp.int32), 50)
+        Span(
+            jnp.arange(600),
+            jax.random.key(2),
+            jnp.asarray(a, jnp.int32),
+            jnp.asarray(b, jnp.int32),
+            50,
+        )
         for a, b in ((0, 0), (0, 5), (5, 12))
     ]
-    carry = advance(problem, carry, spans[0])
+    carry = advance((problem, spans[0]), carry)
     records = Records()
     logging.getLogger("jax").addHandler(records)
     with jax.transfer_guard("disallow"), jax.log_compiles():
         for span in spans[1:]:
-            carry = advance(problem, carry, span)
+            carry = advance((problem, span), carry)
     logging.getLogger("jax").removeHandler(records)
     assert not [message for message in records.messages if "Compiling" in message]
     assert np.isfinite(float(carry.totals.loss))
+
+
+def test_a_transform_is_new_every_step_and_repeats_with_the_seed(digits: Split) -> None:
+    """With a rate of zero a step's loss is that of the transformed batch."""
+    network = liftax.mlp([64, 10], output="identity")
+    x = np.zeros((40, 64), np.float32)
+    y = np.zeros((40, 10), np.float32)
+
+    def noise(key, x, y):
+        return x + jax.random.normal(key, x.shape, x.dtype), y
+
+    def losses(seed: int) -> list[float]:
+        method = liftax.BackPropagation(optax.sgd(0.0))
+        result = fit(
+            network,
+            (x, y),
+            method,
+            epochs=3,
+            batch_size=20,
+            seed=seed,
+            transform=noise,
+            progress=False,
+            params=network.init(jax.random.key(5)),
+        )
+        assert result.history.rows[0]["energy"] == 0  # the data are as they were
+        return [row["loss"] for row in result.history.rows[1:]]
+
+    first, second, other = losses(0), losses(0), losses(1)
+    assert first == second
+    assert len({*first, *other}) == 6
+
+
+def test_full_batches_are_not_transformed(digits: Split) -> None:
+    with pytest.raises(ValueError, match="transform: BlockCoordinateDescent keeps"):
+        fit(
+            NETWORK,
+            digits,
+            liftax.BlockCoordinateDescent(),
+            transform=lambda key, x, y: (x, y),
+        )
 
 
 def test_a_run_that_diverges_says_so(digits: Split) -> None:

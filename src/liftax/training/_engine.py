@@ -1,18 +1,24 @@
 """The compiled parts of training: many steps in one program, and evaluation."""
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax._iterate import between, scan
 from liftax.methods import AbstractMethod
 from liftax.networks import Params
 from liftax.objectives import LiftedEnergy
 
+Transform = Callable[[PRNGKeyArray, Array, Array], tuple[Array, Array]]
+
 _EVALUATION_BATCH = 1000
+# Entries of activations that evaluation holds at a time.
+_ENTRIES = 2**25
 
 
 class Totals(NamedTuple):
@@ -37,6 +43,25 @@ class Problem(NamedTuple):
     method: AbstractMethod
     x: Array
     y: Array
+    transform: Transform | None
+
+
+class Span(NamedTuple):
+    """Steps ``start`` to ``stop`` of an epoch.
+
+    Attributes:
+        order: of the samples.
+        key: of the epoch, for the transform.
+        start: first step, traced.
+        stop: the step after the last, traced.
+        size: of a batch.
+    """
+
+    order: Array
+    key: PRNGKeyArray
+    start: Array
+    stop: Array
+    size: int
 
 
 def target(energy: LiftedEnergy, y: Array, dtype: Any) -> Array:
@@ -55,19 +80,16 @@ def metric(y: Array, output: Array) -> Float[Array, ""]:
 
 
 @eqx.filter_jit(donate="all-except-first")
-def advance(problem: Problem, carry: Carry, span: tuple[Array, Array, Array, int]) -> Carry:
-    """Steps ``start`` to ``stop`` (traced) of an epoch, in one program.
-
-    ``span`` is (order, start, stop, batch size); a method that takes the full batch ignores the
-    order.
-    """
-    energy, method, x, y = problem
-    order, start, stop, size = span
+def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
+    """Some steps of an epoch, in one program; a full-batch method ignores the order."""
+    (energy, method, x, y, transform), span = work
 
     def step(t: Array, carry: Carry) -> Carry:
-        rows = jax.lax.dynamic_slice(order, (t * size,), (size,))
+        rows = jax.lax.dynamic_slice(span.order, (t * span.size,), (span.size,))
         labels = y if method.full_batch else y[rows]
         inputs = x if method.full_batch else x[rows]
+        if transform is not None:
+            inputs, labels = transform(jax.random.fold_in(span.key, t), inputs, labels)
         # Statistics of normalised nodes are those of the batch, fixed while the step computes.
         network = energy.network
         params = network.with_statistics(carry.params, inputs)
@@ -78,13 +100,13 @@ def advance(problem: Problem, carry: Carry, span: tuple[Array, Array, Array, int
         )
         return Carry(network.averaged(carry.params, out.params), out.state, totals)
 
-    return between(step, carry, start, stop)
+    return between(step, carry, span.start, span.stop)
 
 
 @eqx.filter_jit
 def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
     """The first carry: the method's state from the first batch."""
-    energy, method, x, y = problem
+    energy, method, x, y, _ = problem
     rows = slice(None) if method.full_batch else slice(0, size)
     state = method.init(energy, params, x[rows], target(energy, y[rows], x.dtype), key)
     zero = jnp.zeros((), x.dtype)
@@ -94,7 +116,9 @@ def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
 @eqx.filter_jit
 def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple[Array, dict]:
     """Lifted energy and constraint gaps at the method's activations, on the first samples."""
-    energy, method, x, y = problem
+    energy, method, x, y, _ = problem
+    sizes = [math.prod(shape) for shape in energy.network.shapes.values()]
+    samples = max(1, min(samples, _ENTRIES // sum(sizes)))
     rows = slice(None) if method.full_batch else slice(0, samples)
     clamped = target(energy, y[rows], x.dtype)
     states, z = method.states(energy, params, state, x[rows], clamped)
@@ -106,7 +130,8 @@ def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple
 def evaluate(energy: LiftedEnergy, params: Params, x: Array, y: Array) -> tuple[Array, Array]:
     """Mean loss and metric of the network on a data set, in batches."""
     samples = x.shape[0]
-    size = min(samples, _EVALUATION_BATCH)
+    largest = max(math.prod(shape) for shape in energy.network.shapes.values())
+    size = min(samples, _EVALUATION_BATCH, max(1, _ENTRIES // largest))
     whole = samples // size * size
 
     def measure(x: Array, y: Array) -> tuple[Array, Array]:
@@ -128,6 +153,7 @@ def evaluate(energy: LiftedEnergy, params: Params, x: Array, y: Array) -> tuple[
 
 
 @eqx.filter_jit
-def shuffle(seed: Array, epoch: Array, samples: int) -> Array:
-    """The order of the samples in an epoch: a function of seed and epoch only."""
-    return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), epoch), samples)
+def shuffle(seed: Array, epoch: Array, samples: int) -> tuple[Array, PRNGKeyArray]:
+    """The order of the samples in an epoch, and its key: functions of seed and epoch only."""
+    key = jax.random.fold_in(jax.random.key(seed), epoch)
+    return jax.random.permutation(key, samples), jax.random.fold_in(key, 1)

@@ -9,7 +9,7 @@ from liftax.data import Split
 from liftax.methods import AbstractMethod
 from liftax.networks import Network, Params
 from liftax.objectives import LiftedEnergy
-from liftax.training._engine import Problem, start
+from liftax.training._engine import Problem, Transform, start
 from liftax.training._prepare import Data, parts, prepare
 from liftax.training._result import Result
 from liftax.training._run import Callback, Checkpoints, Run
@@ -23,6 +23,7 @@ def fit(
     epochs: int = 10,
     batch_size: int = 128,
     validation: Data | None = None,
+    transform: Transform | None = None,
     seed: int = 0,
     params: Params | None = None,
     dtype: Any = jnp.float32,
@@ -41,6 +42,8 @@ def fit(
         epochs: passes over the data (for full-batch methods: steps).
         batch_size: samples a step, at most all.
         validation: evaluated after every epoch; the test part if `data` is a `Split`.
+        transform: (key, x, y) → (x, y) of a batch, with a new key every step: noise, flips. Not
+            for full-batch methods. Validation data are taken as they are.
         seed: of initial parameters and order. The same seed gives the same bits on one machine.
         params: initial parameters instead of random ones.
         dtype: of parameters and activations.
@@ -58,6 +61,11 @@ def fit(
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
+    if transform is not None and method.full_batch:
+        raise ValueError(
+            f"transform: {type(method).__name__} keeps the activations of all samples from step to "
+            "step, which new inputs would invalidate; transform the data, or use mini-batches"
+        )
     train, held_out = parts(data, validation)
     x, y = prepare(energy, train, dtype, "data")
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation")
@@ -66,6 +74,6 @@ def fit(
     # The loop donates its buffers; the caller's parameters stay alive in this copy.
     initial = jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), initial)
     size = min(batch_size, len(x))
-    problem = Problem(energy, method, x, y)
+    problem = Problem(energy, method, x, y, transform)
     carry = start(problem, initial, size, jax.random.fold_in(key, 1))
     return Run(problem, carry, check, seed, size, epochs, checkpoints).go(progress, callback)

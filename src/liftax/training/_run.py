@@ -18,7 +18,16 @@ from liftax._files import writable_folder
 from liftax._solution import Reason
 from liftax.training._checkpoint import latest_checkpoint, save_checkpoint
 from liftax.training._closures import constants
-from liftax.training._engine import Carry, Problem, Totals, advance, evaluate, inspect, shuffle
+from liftax.training._engine import (
+    Carry,
+    Problem,
+    Span,
+    Totals,
+    advance,
+    evaluate,
+    inspect,
+    shuffle,
+)
 from liftax.training._history import History
 from liftax.training._progress import Bar, Progress, Silent, on_terminal
 from liftax.training._result import Result
@@ -74,7 +83,7 @@ class Run:
 
     def go(self, progress: bool | None, callback: Callback | None) -> Result:
         begin = time.perf_counter()
-        self.move(jnp.arange(self.samples), 0, 0)
+        self.move(self.epoch(0), 0, 0)
         compile_seconds = time.perf_counter() - begin
         if not self.history:
             self.history.rows.append({"epoch": 0, "step": 0, "seconds": 0.0, **self.observed()})
@@ -97,7 +106,7 @@ class Run:
         pieces = 20 if shown else 1
         while self.step < self.epochs * self.per_epoch:
             epoch, first = divmod(self.step, self.per_epoch)
-            order = shuffle(jnp.uint32(self.seed), jnp.uint32(epoch), self.samples)
+            order = self.epoch(epoch)
             while first < self.per_epoch:
                 last = min(first + max(self.per_epoch // pieces, 1), self.per_epoch)
                 every = self.checkpoints.every if self.checkpoints else None
@@ -118,11 +127,16 @@ class Run:
                 return Reason.STOPPED
         return Reason.COMPLETED
 
-    def move(self, order: Array, first: int, last: int) -> None:
+    def epoch(self, number: int) -> tuple[Array, Array]:
+        """Order and key."""
+        return shuffle(jnp.uint32(self.seed), jnp.uint32(number), self.samples)
+
+    def move(self, order: tuple[Array, Array], first: int, last: int) -> None:
         """Steps ``first`` to ``last`` of the epoch; with none of them, compile only."""
         begin = time.perf_counter()
-        span = (order, jnp.asarray(first, jnp.int32), jnp.asarray(last, jnp.int32), self.size)
-        self.carry = jax.block_until_ready(advance(self.problem, self.carry, span))
+        ends = jnp.asarray(first, jnp.int32), jnp.asarray(last, jnp.int32)
+        span = Span(*order, *ends, self.size)
+        self.carry = jax.block_until_ready(advance((self.problem, span), self.carry))
         self.step += last - first
         if last > first:
             self.seconds += time.perf_counter() - begin
@@ -171,6 +185,6 @@ class Run:
 
 def _fingerprint(problem: Problem, seed: int, size: int) -> str:
     """What must agree for a checkpoint to continue this run."""
-    code = zlib.crc32(constants((problem.energy, problem.method)).encode())
+    code = zlib.crc32(constants((problem.energy, problem.method, problem.transform)).encode())
     data = [zlib.crc32(np.asarray(a).tobytes()) for a in (problem.x, problem.y)]
     return f"program {code:08x}, data {data[0]:08x}/{data[1]:08x}, seed {seed}, batch {size}"
