@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from liftax.potentials import (
@@ -149,6 +150,23 @@ ROWS: dict[str, Row] = {
     "spectral_ball": Row(Squared(SpectralBall()), REALS, (0.5,), clipped_spectrum),
     "max_affine": Row(MaxAffine(0.8), REALS, (0.0,), subgradients=of_mass(0.8)),
 }
+
+
+def compiled(function: Callable) -> Callable:
+    """`jax.jit` with NumPy arrays as results: what a test then does with them compiles nothing."""
+    program = jax.jit(function)
+
+    def run(*arguments):
+        return jax.tree.map(_plain, program(*arguments))
+
+    return run
+
+
+def _plain(leaf):
+    """A concrete array; tracers of an enclosing program and keys stay."""
+    if isinstance(leaf, Tracer) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf
+    return np.asarray(leaf)
 
 
 def quick(cases: Iterable[str], *names: str) -> list:

@@ -29,6 +29,7 @@ from liftax.affine import (
     adjoint,
     parameter_adjoint,
 )
+from tests.helpers import compiled
 
 MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
     "dense": (Dense(4), ((5,),)),
@@ -131,7 +132,7 @@ def test_laws(name: str) -> None:
     """
     affine, params, inputs, r = instance(name)
 
-    @jax.jit
+    @compiled
     def laws(params, inputs, r):
         errors = {}
         for p, u in enumerate(inputs):
@@ -164,7 +165,7 @@ def test_thin_maps_have_the_norm_of_the_whole(name: str) -> None:
     affine, params, inputs, _ = instance(name)
     thin, shapes = affine.thin(), MAPS[name][1]
 
-    @jax.jit
+    @compiled
     def designs(params, theta, inputs):
         if isinstance(affine, Normalisation):
             params = affine.statistics(params, *inputs)
@@ -234,7 +235,7 @@ def test_misuse_of_adjoints_and_bilinear_maps_is_named() -> None:
         TransposedConvolution(2, stride=(2, 2), shape=(7, 7)).out_shape((3, 3, 1))
     with pytest.raises(ValueError, match="Residual takes 2 parents, got 1"):
         Residual(Dense(3)).out_shape((3,))
-    with pytest.raises(ValueError, match=r"first parent of shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"adds a parent of shape \(4,\)"):
         Residual(Dense(3)).out_shape((4,), (4,))
     with pytest.raises(ValueError, match="map: a Residual adds a map of one parent"):
         Residual(Scores())

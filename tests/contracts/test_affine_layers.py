@@ -24,6 +24,7 @@ from liftax.affine import (
     parameter_adjoint,
 )
 from tests.contracts.test_affine import MAPS, instance
+from tests.helpers import compiled
 
 
 @pytest.mark.parametrize("name", [name for name in MAPS if name.startswith("convolution")])
@@ -41,7 +42,7 @@ def test_convolution_against_xla(name: str) -> None:
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
-    @jax.jit
+    @compiled
     def both(params, u, r):
         z, pull = jax.vjp(reference, params["weight"], u)
         ours = affine.apply(params, u) - params["bias"]
@@ -74,7 +75,7 @@ def test_transposed_convolution_against_xla(name: str) -> None:
 
         return jax.vjp(forward, jnp.zeros_like(r))[1](u)[0]
 
-    @jax.jit
+    @compiled
     def both(params, u, r):
         z, pull = jax.vjp(reference, params["weight"], u)
         ours = affine.apply(params, u) - params.get("bias", 0.0)
@@ -120,7 +121,7 @@ def test_other_backends_differentiate_by_themselves(
 def test_tied_maps_are_adjoint(forward, backward, shape: tuple[int, ...]) -> None:
     """With the same parameters (the forward map's bias is ignored)."""
 
-    @jax.jit
+    @compiled
     def both(key):
         params = jax.tree.map(lambda p: p + 1, forward.init(key, shape, dtype=jnp.float64))
         u = jax.random.normal(key, (2, *forward.out_shape(shape)))
@@ -147,7 +148,7 @@ def test_bilinear_norms_are_bounds(name: str, parent: int) -> None:
     affine, _, inputs, _ = instance(name)
     assert isinstance(affine, AbstractBilinear)
 
-    @jax.jit
+    @compiled
     def matrices(*inputs):
         def one(*single):
             def slot(v):
@@ -223,7 +224,7 @@ def test_normalisation_of_its_own_batch(name: str) -> None:
     assert isinstance(affine, Normalisation)
     initial = affine.init(jax.random.key(0), u.shape[1:], dtype=jnp.float64)
 
-    @jax.jit
+    @compiled
     def run(params, initial, u, r):
         new = affine.statistics(params, u)
         gradient = parameter_adjoint(affine, new, (u,), r)
@@ -281,7 +282,7 @@ def test_orthogonal_weights(affine, shape: tuple[int, ...]) -> None:
 def test_initial_weights_keep_the_second_moment(affine: AbstractAffine, shape) -> None:
     """Times gain squared, at an output that sees no border."""
 
-    @jax.jit
+    @compiled
     def run(u):
         return affine.apply(affine.init(jax.random.key(0), shape, dtype=jnp.float64), u)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from liftax.potentials import AbstractPotential, Clip, FromActivation, LeakyReLU, Tanh
+from tests.helpers import compiled
 
 TAUS = (1e-3, 0.3, 1.0, 5.0, 1e3)
 V = np.array([-1e4, -30.0, -3.0, -0.5, 0.0, 0.3, 1.0, 2.7, 40.0, 1e4])
@@ -24,7 +25,7 @@ def test_agrees_with_the_closed_form(name: str) -> None:
     z = jnp.asarray(V)
     u, s = exact.activation(z[1:-1]), z - exact.activation(z)
 
-    @jax.jit
+    @compiled
     def run(z, u, s, taus):
         def methods(potential):
             entries = [x[:, None] for x in (z, u, s)]
@@ -75,7 +76,7 @@ def test_single_precision() -> None:
     potential, exact = FromActivation(jnp.tanh), Tanh()
     v = jnp.asarray(V, jnp.float32)
 
-    @jax.jit
+    @compiled
     def run(v):
         return [
             (p.prox(v, 0.3), p.phi_conjugate(v), p.value(jnp.tanh(v))) for p in (potential, exact)

@@ -14,6 +14,7 @@ from liftax.affine import (
     TransposedConvolution,
     norm_bound,
 )
+from tests.helpers import compiled
 
 CASES = {
     "dense": (Dense(4), (7,)),
@@ -39,7 +40,7 @@ def dense(affine, params, shape: tuple[int, ...]):
 def test_norm_is_below_its_bound(name: str) -> None:
     affine, shape = CASES[name]
 
-    @jax.jit
+    @compiled
     def both(key):
         params = affine.init(key, shape, dtype=jnp.float64)
         return jnp.linalg.norm(dense(affine, params, shape), 2), norm_bound(affine, params)
@@ -64,7 +65,7 @@ def test_bound_of_a_convolution_is_that_of_a_large_image() -> None:
 def test_a_residual_keeps_to_its_bound(dtype) -> None:
     residual = Residual(Convolution(4, use_bias=False), bound=0.5)
 
-    @jax.jit
+    @compiled
     def norms(key):
         params = residual.init(key, (5, 5, 4), (5, 5, 2), dtype=dtype)
         large = {"weight": 3 * params["weight"]}

@@ -12,7 +12,7 @@ import pytest
 from jaxtyping import Array
 
 from liftax.potentials import AbstractPotential
-from tests.helpers import FULL, ROWS, SIZE, SLOW, TAUS, Row, arguments, domain_points
+from tests.helpers import FULL, ROWS, SIZE, SLOW, TAUS, Row, arguments, compiled, domain_points
 
 # Largest violation of a law, relative to the size of its terms.
 TOLERANCE = {"float64": 1e-11, "float32": 1e-5}
@@ -116,7 +116,7 @@ def violations(name: str, dtype: str) -> dict[str, float]:
     row, potential = ROWS[name], ROWS[name].potential
     v, points = arguments(name).astype(dtype), domain_points(name).astype(dtype)
 
-    @jax.jit
+    @compiled
     def measure(v, points, taus):
         duals = (1 - SHRINK[dtype]) * (v - jax.vmap(potential.activation)(v))  # subgradients of Ψ
         at = jax.vmap(functools.partial(laws_at, row), (0, None, None, None))
@@ -154,7 +154,7 @@ def test_prox_against_a_grid(name: str) -> None:
     assert domain is not None
     low, high = max(domain[0], -32.0), min(domain[1], 32.0)
 
-    @jax.jit
+    @compiled
     @functools.partial(jax.vmap, in_axes=(None, 0))
     @functools.partial(jax.vmap, in_axes=(0, None))
     def both(v, tau):
@@ -170,7 +170,7 @@ def test_prox_against_a_grid(name: str) -> None:
 def test_softmax_prox_against_a_grid() -> None:
     potential = ROWS["softmax"].potential
 
-    @jax.jit
+    @compiled
     @functools.partial(jax.vmap, in_axes=(None, 0))
     @functools.partial(jax.vmap, in_axes=(0, None))
     def both(v, tau):
@@ -224,7 +224,7 @@ def test_no_overflow(name: str, dtype: str) -> None:
     v = np.random.default_rng(0).permuted(signed, axis=1).reshape(-1, SIZE)
     v = jnp.asarray(v, dtype)
 
-    @jax.jit
+    @compiled
     def run(v, taus):
         prox = jax.vmap(lambda t: jax.vmap(lambda w: potential.prox(w, t))(v))(taus)
         psi = jax.vmap(jax.vmap(potential.value))(prox)
@@ -233,5 +233,5 @@ def test_no_overflow(name: str, dtype: str) -> None:
         return prox, psi, star, activation, jax.vmap(potential.conjugate)(v)
 
     *finite, conjugate = run(v, jnp.asarray([1e-3, 0.1, 1.0, 10.0, 1e3], dtype))
-    assert all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(finite))
-    assert not bool(jnp.any(jnp.isnan(conjugate)))
+    assert all(bool(np.all(np.isfinite(x))) for x in jax.tree.leaves(finite))
+    assert not bool(np.any(np.isnan(conjugate)))

@@ -18,6 +18,7 @@ from liftax.potentials import (
     Sparsemax,
     SpectralBall,
 )
+from tests.helpers import compiled
 
 RNG = np.random.default_rng(5)
 
@@ -55,7 +56,7 @@ def test_singular_values_against_numpy(shape: tuple[int, int]) -> None:
     z = RNG.normal(size=(2, *shape))
     left, values, right = np.linalg.svd(z, full_matrices=False)
 
-    @jax.jit
+    @compiled
     def run(z):
         nuclear, ball = NuclearNorm(0.8), SpectralBall(1.1)
         return nuclear.prox(z, 0.5), ball.prox(z, 0.5), nuclear.value(z), ball.conjugate(z)
@@ -74,7 +75,7 @@ def test_groups_and_balls_take_their_axes() -> None:
     z = RNG.normal(size=(3, 2, 2))
     size = np.linalg.norm(z, axis=0, keepdims=True)
 
-    @jax.jit
+    @compiled
     def run(z):
         soft, ball = GroupSoftThreshold(0.9, axis=0), Ball(0.6, axes=0)
         return soft.activation(z), soft.value(z), ball.activation(z), Ball(0.6).activation(z)
@@ -94,7 +95,7 @@ def test_groups_and_balls_take_their_axes() -> None:
 def test_derivatives_at_zero(potential: AbstractPotential) -> None:
     """Norms have kinks at zero, and nothing else has: no NaN."""
 
-    @jax.jit
+    @compiled
     def run(z):
         found = [jax.grad(potential.phi_conjugate)(z), jax.grad(potential.value)(z)]
         if not isinstance(potential, NuclearNorm | SpectralBall):
@@ -102,7 +103,7 @@ def test_derivatives_at_zero(potential: AbstractPotential) -> None:
         return found
 
     for z in (jnp.zeros((2, 2)), jnp.asarray([[0.0, 0.0], [3.0, 4.0]])):
-        assert all(bool(jnp.all(jnp.isfinite(g))) for g in run(z))
+        assert all(bool(np.all(np.isfinite(g))) for g in run(z))
 
 
 def test_norms_of_tiny_and_huge_vectors() -> None:

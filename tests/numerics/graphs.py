@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from liftax.affine import Convolution, Dense, Identity, Sum
 from liftax.networks import Network, Node, States, chain, mlp
@@ -42,14 +43,31 @@ def convolutional() -> Network:
 
 
 def example(network: Network, samples: int = 5, seed: int = 0):
-    """Float64 parameters, inputs, one-hot targets."""
-    keys = jax.random.split(jax.random.key(seed), 3)
-    params = network.init(keys[0], jnp.float64)
-    params = jax.tree.map(lambda p: p + 0.05, params)
-    x = jax.random.normal(keys[1], (samples, *network.input_shape), jnp.float64)
+    """Float64 parameters, inputs, one-hot targets; drawn by NumPy, which compiles nothing."""
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(lambda key: network.init(key, jnp.float64), jax.random.key(0))
+
+    def drawn(path, leaf) -> np.ndarray:
+        node, field = path[0].key, path[-1].key
+        if node.endswith(".potential"):
+            potential = network.node(node.removesuffix(".potential")).potential
+            return np.broadcast_to(getattr(potential, field), leaf.shape) + 0.05
+        start = {"bias": 0.0, "shift": 0.0, "mean": 0.0, "scale": 1.0, "variance": 1.0}
+        if field in start:
+            return np.full(leaf.shape, start[field] + 0.05)
+        return rng.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1])) + 0.05
+
+    params = jax.tree_util.tree_map_with_path(drawn, shapes)
+    x = rng.normal(size=(samples, *network.input_shape))
     classes = network.shapes[network.output][0]
-    labels = jax.random.randint(keys[2], (samples,), 0, classes)
-    return params, x, jax.nn.one_hot(labels, classes, dtype=jnp.float64)
+    y = np.eye(classes)[rng.integers(0, classes, samples)]
+    return jax.tree.map(jnp.asarray, (params, x, y))
+
+
+def distance(a, b) -> float:
+    """|a - b| / |b| of two trees."""
+    leaves = [np.concatenate([np.ravel(v) for v in jax.tree.leaves(t)]) for t in (a, b)]
+    return float(np.linalg.norm(leaves[0] - leaves[1]) / np.linalg.norm(leaves[1]))
 
 
 def moved(energy: LiftedEnergy, params, x, y, seed: int = 1) -> States:

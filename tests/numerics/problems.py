@@ -11,6 +11,7 @@ from liftax.blocks import AbstractBlockStep, ParameterBlock
 from liftax.methods import AbstractMethod
 from liftax.networks import INPUT, chain
 from liftax.potentials import ElasticNet
+from tests.helpers import compiled
 
 LAYER = "layer1"
 
@@ -61,7 +62,7 @@ def iterates(step: AbstractBlockStep, energy: LiftedEnergy, params, x, y, count:
 def energies(method: AbstractMethod, energy: LiftedEnergy, params, x, y, steps: int) -> np.ndarray:
     """The energy after each step of a method that keeps its activations."""
 
-    @jax.jit
+    @compiled
     def run(params):
         def advance(carry, _):
             out = method.step(energy, carry[0], carry[1], x, y)

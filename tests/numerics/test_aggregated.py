@@ -11,6 +11,7 @@ from liftax._iterate import repeat
 from liftax.affine import Dense
 from liftax.networks import chain
 from liftax.potentials import ElasticNet
+from tests.helpers import compiled
 
 SIZE = 4
 METHODS = {
@@ -31,7 +32,7 @@ def problem():
 
 
 def run(method, energy, params, x, y, epochs: int):
-    @jax.jit
+    @compiled
     def epochs_of(params):
         state = method.init(energy, params, x, y, jax.random.key(1))
 

@@ -28,6 +28,7 @@ from liftax.blocks import (
 from liftax.blocks._step import Memory
 from liftax.networks import INPUT, Network, Node, chain
 from liftax.potentials import ElasticNet, GroupSoftThreshold, SoftThreshold
+from tests.helpers import compiled
 
 from .graphs import NETWORKS, example, moved, perceptrons, residual
 from .problems import (
@@ -60,7 +61,7 @@ def test_accelerations_reach_the_least_squares_solution(ridge: float) -> None:
             best, np.linalg.lstsq(np.hstack([x, np.ones((12, 1))]), y, rcond=None)[0], atol=1e-9
         )
 
-    @jax.jit
+    @compiled
     def run(params):
         return {
             name: iterates(ProximalGradient(acceleration=a), energy, params, x, y, 6000)[LAYER]
@@ -89,7 +90,7 @@ def test_inertia_by_hand() -> None:
     energy, params, x, y = regression([1.0, 0.4, 0.2], ridge)
     rules = {"nesterov": Nesterov(), "heavy ball": HeavyBall(0.6, 0.3)}
 
-    @jax.jit
+    @compiled
     def run(params):
         exact = Lipschitz(power_iterations=300)
         steps = {name: ProximalGradient(exact, rule) for name, rule in rules.items()}
@@ -126,7 +127,7 @@ def test_a_restart_drops_the_inertia(name: str) -> None:
     energy, params, x, y = regression([1.0, 0.4])
     step = ProximalGradient(Fixed(0.1), ACCELERATIONS[name])
 
-    @jax.jit
+    @compiled
     def run(params):
         block = parameter_block(energy, params, x, y)
         memory = step.init(block, jax.random.key(0))
@@ -151,7 +152,7 @@ def test_adam_is_optax_adam_without_regularisers() -> None:
     energy, params, x, y = regression([1.0, 0.5, 0.1])
     step = ProximalGradient(Fixed(0.05), Adam(0.8, 0.99, 1e-6))
 
-    @jax.jit
+    @compiled
     def both(params):
         reference = Optimiser(optax.adam(0.05, 0.8, 0.99, 1e-6))
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam is not strict
@@ -172,7 +173,7 @@ def test_adam_takes_the_prox_entry_by_entry() -> None:
     steps = jnp.exp(jax.random.normal(jax.random.key(0), states[LAYER].shape))
     v = states[LAYER] + jax.random.normal(jax.random.key(1), steps.shape)
 
-    @jax.jit
+    @compiled
     def both(v, steps):
         whole = block.prox({LAYER: v}, {LAYER: steps})[LAYER]
         single = jax.vmap(lambda tau: block.prox({LAYER: v}, {LAYER: tau})[LAYER])(steps.ravel())
@@ -194,6 +195,7 @@ def blocks_of(energy: LiftedEnergy, params, x, y) -> dict[str, AbstractBlock]:
     }
 
 
+@pytest.mark.slow
 def test_backtracking_accepts_the_first_step_with_a_majorant() -> None:
     """The accepted τ satisfies the inequality of the descent lemma, the trial before it does not.
 
@@ -214,7 +216,7 @@ def test_backtracking_accepts_the_first_step_with_a_majorant() -> None:
         model = block.value(block.x) + dot(gradient, move) + dot(move, move) / (2 * tau)
         return block.value(new) - model, new
 
-    @jax.jit
+    @compiled
     def measure(params):
         found = {}
         for name, block in blocks_of(energy, params, x, y).items():
@@ -268,7 +270,7 @@ def test_a_block_knows_its_value_and_gradient(net: str, penalty: str) -> None:
     offsets = {name: 0.1 * other[name] + 0.2 for name in (first, network.output)}
     energy, groups = plain.offset(offsets), [(first,), network.hidden]
 
-    @jax.jit
+    @compiled
     def measure(params, states, other):
         z = energy.preactivations(params, states)
         blocks: list[AbstractBlock] = [StateBlock(energy, params, states, z, g) for g in groups]
@@ -312,7 +314,7 @@ def test_constants_of_simultaneous_moves_bound_the_hessian(graph: str) -> None:
     states, z, _ = energy.clamp(x, y, params)
     group = ("a", "b")
 
-    @jax.jit
+    @compiled
     def run(params):
         block = StateBlock(energy, params, states, z, group)
         flat, unravel = jax.flatten_util.ravel_pytree(block.x)
@@ -364,7 +366,7 @@ def test_a_nudge_weights_the_loss_and_the_activity() -> None:
     energy = LiftedEnergy(network, weights={"layer3": 1.5}, activity={"layer1": SoftThreshold(0.2)})
     nudged = energy.nudged(0.5).nudged(0.4)
 
-    @jax.jit
+    @compiled
     def run(params):
         states = moved(energy, params, x, y)
         loss = 1.5 * energy.loss_value(energy.preactivation(params, states, "layer3"), y)
@@ -379,7 +381,7 @@ def test_an_optimisers_prox_has_its_own_step() -> None:
     """Proximal gradient descent by optax.sgd and a prox of the same step."""
     energy, params, x, y = regression([1.0, 0.5], 0.3)
 
-    @jax.jit
+    @compiled
     def both(params):
         ours = iterates(Optimiser(optax.sgd(0.1), 0.1), energy, params, x, y, 5)
         return ours, iterates(ProximalGradient(Fixed(0.1)), energy, params, x, y, 5)

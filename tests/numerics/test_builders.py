@@ -25,10 +25,10 @@ from liftax._iterate import scan
 from liftax.affine import Dense, Normalisation, Residual, TransposedDense
 from liftax.blocks import ParameterBlock, parameter_curvature, parameter_probes
 from liftax.networks import INPUT, Network, chain
-from tests.helpers import quick
+from tests.helpers import compiled, quick
 
-from .graphs import example, moved
-from .test_methods import distance, gradient
+from .graphs import distance, example, moved
+from .test_methods import gradient
 
 BUILT = {
     "lenet": lambda: lenet((12, 12, 1), 3),
@@ -52,7 +52,7 @@ def test_gradients_at_any_activations_and_the_limit_of_one_sweep(name: str) -> N
     params = network.with_statistics(params, x)
     energy = LiftedEnergy(network)
 
-    @jax.jit
+    @compiled
     def both(params):
         states = moved(energy, params, x, y)
         block = ParameterBlock(energy, params, states, energy.preactivations(params, states))
@@ -91,7 +91,7 @@ def test_descent(name: str) -> None:
     params, x, y = example(network, samples=4)
     energy, method = LiftedEnergy(network), BlockCoordinateDescent()
 
-    @jax.jit
+    @compiled
     def run(params):
         state = method.init(energy, params, x, y, jax.random.key(0))
 

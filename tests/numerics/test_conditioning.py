@@ -14,6 +14,7 @@ from liftax.diagnostics import Spectrum, gauss_newton_spectrum, hessian_spectrum
 from liftax.networks import INPUT, Network, chain, mlp
 from liftax.penalties import Hinge
 from liftax.potentials import ElasticNet
+from tests.helpers import compiled
 
 from .graphs import example, moved
 
@@ -164,7 +165,7 @@ def test_spectra_are_those_of_dense_matrices(name: str, penalty: str) -> None:
     energy = LiftedEnergy(network, PENALTIES[penalty], loss, weights={node: 0.7})
     params, x, y = example(network, samples=6)
 
-    @jax.jit
+    @compiled
     def run(params):
         states = moved(energy, params, x, y)
         found = [
@@ -212,7 +213,7 @@ def unit_conditions(penalty: str, samples: int) -> np.ndarray:
     direction = rng.standard_normal(30)
     direction /= np.linalg.norm(direction)
 
-    @jax.jit
+    @compiled
     def run(x):
         energy, _ = single(PENALTIES[penalty], direction)
         y = jnp.zeros((len(x), 1))
@@ -249,7 +250,7 @@ def test_relu_has_the_same_matrix_with_both_penalties_and_no_rank_if_dead() -> N
     x, weight = rng.standard_normal((40, 5)), rng.standard_normal(5)
     y = jnp.zeros((40, 1))
 
-    @jax.jit
+    @compiled
     def run(x):
         found = {}
         for name, penalty in PENALTIES.items():
@@ -274,7 +275,7 @@ def test_fewer_samples_than_inputs_have_no_condition_unless_regularised() -> Non
     params, x, y = example(network, samples=4)
     ridged = LiftedEnergy(network, regularisers={"layer1": ElasticNet(0.0, 0.3)})
 
-    @jax.jit
+    @compiled
     def run(params):
         return [
             f(energy, params, x, y, key=KEY)["layer1"]
@@ -296,7 +297,7 @@ def test_fewer_steps_see_less_of_the_spectrum() -> None:
     energy = LiftedEnergy(mlp([6, 7, 4], "tanh"), Quadratic())
     params, x, y = example(energy.network, samples=30)
 
-    @jax.jit
+    @compiled
     def run(params):
         counts = (1, 10, 49)
         return [
@@ -318,7 +319,7 @@ def test_other_losses_count_with_their_second_derivative() -> None:
     energy = LiftedEnergy(network, loss=Hinge(10.0))
     params, x, y = example(network, samples=8)
 
-    @jax.jit
+    @compiled
     def run(params):
         return [
             f(energy, params, x, jnp.argmax(y, axis=1), key=KEY)["layer1"]

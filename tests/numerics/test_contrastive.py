@@ -10,21 +10,22 @@ from scipy.integrate import quad
 from liftax import BackPropagation, Bregman, Contrastive, Lifted, LiftedEnergy
 from liftax.networks import mlp
 from liftax.potentials import AbstractPotential, LeakyReLU, ReLU, Sigmoid, SoftThreshold, Tanh
+from tests.helpers import compiled
 
-from .graphs import example
-from .test_methods import distance, gradient
+from .graphs import distance, example
+from .test_methods import gradient
 
 BETAS = (0.02, 0.01)
 
 
-@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("centred", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_gradient_tends_to_back_propagation(centred: bool) -> None:
     """Relative error of order β, and β² for the centred contrast."""
     network = mlp([5, 6, 5, 3], "tanh")
     params, x, y = example(network)
     energy = LiftedEnergy(network)
 
-    @jax.jit
+    @compiled
     def gradients(params):
         exact = gradient(BackPropagation(optax.sgd(1.0)), energy, params, x, y)
         contrasts = [
@@ -53,7 +54,7 @@ def test_the_free_phase_of_the_lifted_penalty_is_solved() -> None:
     energy = LiftedEnergy(network, Lifted())
     name = "layer1"
 
-    @jax.jit
+    @compiled
     def both(params):
         method = Contrastive(optax.sgd(1.0), beta=1e-5, inner=3)
         found = gradient(method, energy, params, x, y)

@@ -10,6 +10,7 @@ import pytest
 
 from liftax import PIAG, SAG, SAGA, BackPropagation
 from liftax._iterate import repeat
+from tests.helpers import compiled
 
 from .problems import LAYER, over_bias, regression
 
@@ -41,7 +42,7 @@ def test_every_draw_gives_the_step_by_hand(rule: str) -> None:
     energy, params, x, y = regression([1.0, 0.6], samples=COUNT * SIZE + 1)
     method = RULES[rule](BackPropagation(optax.sgd(RATE)), SIZE)
 
-    @jax.jit
+    @compiled
     @jax.vmap
     def two_epochs(key):
         def epoch(carry):
@@ -67,7 +68,7 @@ def test_delayed_gradients_by_hand(delay: int) -> None:
     energy, params, x, y = regression([1.0, 0.6], samples=COUNT * SIZE)
     method = PIAG(BackPropagation(optax.sgd(RATE)), SIZE, delay)
 
-    @jax.jit
+    @compiled
     def epochs(params):
         def epoch(carry):
             out = method.step(energy, carry[0], carry[1], x, y)
@@ -89,7 +90,7 @@ def test_the_mean_of_the_table_is_kept() -> None:
     energy, params, x, y = regression([1.0, 0.6], samples=COUNT * SIZE)
     method = SAGA(BackPropagation(optax.sgd(RATE)), SIZE)
 
-    @jax.jit
+    @compiled
     def run(params):
         state = method.init(energy, params, x, y, jax.random.key(0))
         state = method.step(energy, params, state, x, y).state

@@ -8,7 +8,7 @@ from jaxtyping import Array
 from liftax import Bregman, Lifted, LiftedEnergy, Quadratic
 from liftax.blocks import ParameterBlock, StateBlock, target
 from liftax.potentials import SoftThreshold
-from tests.helpers import quick
+from tests.helpers import compiled, quick
 
 from .graphs import NETWORKS, example, moved, perceptrons
 
@@ -41,7 +41,7 @@ def test_gradients_are_those_of_the_definition(net: str, penalty: str) -> None:
     params, x, y = example(network)
     states = moved(energy, params, x, y)
 
-    @jax.jit
+    @compiled
     def both(params, states):
         z = {n.name: network.preactivation(params, states, n.name) for n in network.nodes}
         block = ParameterBlock(energy, params, states, z)

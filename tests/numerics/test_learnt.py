@@ -22,10 +22,10 @@ from liftax.affine import Dense
 from liftax.blocks import ParameterBlock, ProximalGradient, Solve
 from liftax.networks import INPUT, Network, potential_key
 from liftax.potentials import AbstractPotential, Clip, LeakyReLU, SoftThreshold
-from tests.helpers import quick
+from tests.helpers import compiled, quick
 
-from .graphs import example, moved
-from .test_methods import distance, gradient
+from .graphs import distance, example, moved
+from .test_methods import gradient
 
 KEY = potential_key("a")
 
@@ -67,7 +67,7 @@ def test_gradient_of_the_energy(name: str, penalty) -> None:
     energy = LiftedEnergy(network, penalty, weights={"a": 1.6})
     states = moved(energy, params, x, y)
 
-    @jax.jit
+    @compiled
     def both(params):
         here = energy.at(params)
         block = ParameterBlock(here, params, states, here.preactivations(params, states))
@@ -101,7 +101,7 @@ def test_one_sweep_tends_to_back_propagation(name: str, penalty) -> None:
     params[KEY] = network.init(jax.random.key(0), jnp.float64)[KEY]
     energy = LiftedEnergy(network, penalty)
 
-    @jax.jit
+    @compiled
     def gradients(params):
         exact = gradient(BackPropagation(optax.sgd(1.0)), energy, params, x, y)
         return exact, gradient(OneSweep(optax.sgd(1.0), 1e5, 1e-5), energy, params, x, y)
@@ -151,7 +151,7 @@ def test_descent_learns_a_threshold(step: str) -> None:
     rule = ProximalGradient() if step == "plain" else Solve(1e-3)
     method = BlockCoordinateDescent(parameter_step=rule)
 
-    @jax.jit
+    @compiled
     def run(params):
         state = method.init(energy, params, x, y, jax.random.key(0))
 

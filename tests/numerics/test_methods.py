@@ -21,25 +21,21 @@ from liftax.blocks import Fixed, Jacobi, Lipschitz, ProximalGradient, RedBlack
 from liftax.networks import chain
 from liftax.potentials import LeakyReLU, SoftThreshold
 from tests.blind import Blind
+from tests.helpers import compiled
 
-from .graphs import NETWORKS, example, perceptrons, skips
+from .graphs import NETWORKS, distance, example, perceptrons, skips
 
 
 def gradient(method, energy, params, x, y):
     """What the method hands to its optimiser: plain descent with step 1 shows it."""
 
-    @jax.jit
+    @compiled
     def step(params):
         state = method.init(energy, params, x, y, jax.random.key(0))
         new = method.step(energy, params, state, x, y).params
         return jax.tree.map(lambda old, new: old - new, params, new)
 
     return step(params)
-
-
-def distance(a, b) -> float:
-    size = optax.tree.norm(b)
-    return float(optax.tree.norm(jax.tree.map(jnp.subtract, a, b)) / size)
 
 
 @pytest.mark.parametrize("net", NETWORKS)
@@ -49,7 +45,7 @@ def test_one_sweep_tends_to_back_propagation(net: str) -> None:
     params, x, y = example(network)
     energy = LiftedEnergy(network, weights={network.output: 1.5})
 
-    @jax.jit
+    @compiled
     def gradients(params):
         exact = gradient(BackPropagation(optax.sgd(1.0)), energy, params, x, y)
         return exact, gradient(OneSweep(optax.sgd(1.0), 1e4, 1e-4), energy, params, x, y)
@@ -65,7 +61,7 @@ def test_mirror_sweep_tends_to_back_propagation_at_every_step(tau: float) -> Non
     params, x, y = example(network)
     energy = LiftedEnergy(network, weights={"b": 1.7})
 
-    @jax.jit
+    @compiled
     def gradients(params):
         exact = gradient(BackPropagation(optax.sgd(1.0)), energy, params, x, y)
         method = OneSweep(optax.sgd(1.0), tau, 1e-5, mirror=True)
@@ -99,7 +95,7 @@ def test_one_sweep_of_mac_qp_is_back_propagation() -> None:
     params, x, y = example(network)
     energy = LiftedEnergy(network, Quadratic())
 
-    @jax.jit
+    @compiled
     def both(params):
         exact = gradient(BackPropagation(optax.sgd(1.0)), energy, params, x, y)
         return exact, gradient(OneSweep(optax.sgd(1.0), 0.7, 1.0), energy, params, x, y)
@@ -128,7 +124,7 @@ def test_implicit_step_is_the_minimiser() -> None:
     tau, energy = 3.0, LiftedEnergy(network)
     method = ImplicitSGD(tau, inner=4000)
 
-    @jax.jit
+    @compiled
     def step(params):
         state = method.init(energy, params, x, y, jax.random.key(0))
         return method.step(energy, params, state, x, y).params
@@ -150,7 +146,7 @@ def test_a_small_implicit_step_is_a_gradient_step() -> None:
     energy, tau = LiftedEnergy(network), 1e-7
     method = ImplicitSGD(tau, inner=3000)
 
-    @jax.jit
+    @compiled
     def run(params):
         state = method.init(energy, params, x, y, jax.random.key(0))
         step = method.step(energy, params, state, x, y)
@@ -209,7 +205,7 @@ def test_an_activity_term_makes_codes_sparse() -> None:
     method = ImplicitSGD(1e-12, inner=3000)
     plain = LiftedEnergy(network)
 
-    @jax.jit
+    @compiled
     def solve(params):
         state = method.init(energy, params, x, y, jax.random.key(0))
         states, _ = method.states(energy, params, state, x, y)

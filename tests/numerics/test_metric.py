@@ -23,9 +23,10 @@ from liftax.affine import (
 from liftax.blocks import Euclidean, Implicit, ParameterBlock, Solve, parameter_gradient
 from liftax.blocks import _solve as systems
 from liftax.networks import INPUT, Network, chain
+from tests.helpers import compiled
 
-from .graphs import example, perceptrons
-from .test_methods import distance, gradient
+from .graphs import distance, example, perceptrons
+from .test_methods import gradient
 
 MAPS: dict[str, tuple[AbstractAffine, tuple[int, ...], int]] = {
     "dense, fewer rows": (Dense(3), (6,), 4),
@@ -85,7 +86,7 @@ def test_the_implicit_step_is_the_dense_solve(name: str, monkeypatch) -> None:
     }
     tau, small, factor = 1.7, 1e-7, 0.6
 
-    @jax.jit
+    @compiled
     def run(params):
         found = Implicit(tau).gradient(energy, params, states, signals, factor)
         tiny = Implicit(small).gradient(energy, params, states, signals, factor)
@@ -129,7 +130,7 @@ def test_rows_meet_the_weights(name: str) -> None:
     params = affine.init(jax.random.key(0), shape, dtype=jnp.float64)
     u = jax.random.normal(jax.random.key(1), (samples, *shape), jnp.float64)
 
-    @jax.jit
+    @compiled
     def both(params, u):
         kernel = params["weight"].reshape(-1, affine.features)
         return affine.apply(params, u), affine.rows(u) @ kernel + params["bias"]
@@ -168,7 +169,7 @@ def test_metrics_in_methods() -> None:
     params, x, y = example(network)
     energy = LiftedEnergy(network)
 
-    @jax.jit
+    @compiled
     def run(params):
         methods = [
             BackPropagation(optax.sgd(1.0), metric=Implicit(0.8)),

@@ -11,12 +11,13 @@ from liftax.affine import Dense
 from liftax.blocks import Solve
 from liftax.methods import ADMM, Continuation, DualAscent
 from liftax.networks import chain, split
+from tests.helpers import compiled
 
 from .graphs import example, perceptrons
 
 
 def run(method, energy, params, x, y, steps: int):
-    @jax.jit
+    @compiled
     def steps_of(params):
         state = method.init(energy, params, x, y, jax.random.key(1))
 
@@ -65,6 +66,7 @@ def test_dual_ascent_is_projected_gradient_ascent() -> None:
     assert rule.at(energy, new).weight("layer1") is new["layer1"]
 
 
+@pytest.mark.slow
 def test_continuation_hardens_the_constraints() -> None:
     """MAC: weights grow geometrically to their bound, and the gaps fall below those without it."""
     network = perceptrons("tanh")

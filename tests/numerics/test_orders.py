@@ -28,6 +28,7 @@ from liftax.blocks import (
 )
 from liftax.blocks._step import Memory
 from liftax.networks import INPUT, Network
+from tests.helpers import compiled
 
 from .graphs import example, moved, perceptrons, residual
 from .problems import assert_descends, energies
@@ -57,7 +58,7 @@ def test_orders_with_the_same_sequence_agree() -> None:
         "one by one": EssentiallyCyclic(tuple(n for c in colours for n in c)),
     }
 
-    @jax.jit
+    @compiled
     def run(params):
         states = moved(energy, params, x, y)
         ends = {name: swept(order, energy, params, states) for name, order in orders.items()}
@@ -80,7 +81,7 @@ def test_pre_activations_follow_their_parents() -> None:
     params, x, y = example(network)
     energy = LiftedEnergy(network).offset({"c": jnp.full((5, 4), 0.1)})
 
-    @jax.jit
+    @compiled
     def run(params):
         states = moved(energy, params, x, y)
         ends = [swept(order, energy, params, states) for order in (Jacobi(), Random())]
@@ -95,7 +96,7 @@ def test_gauss_southwell_takes_the_largest_move() -> None:
     params, x, y = example(network)
     energy = LiftedEnergy(network)
 
-    @jax.jit
+    @compiled
     def first(params):
         states = moved(energy, params, x, y)
         z = energy.preactivations(params, states)
@@ -103,7 +104,7 @@ def test_gauss_southwell_takes_the_largest_move() -> None:
         memory = start_sweeps(energy, GaussSouthwell(), STEP, params, states, z, key)
         return Sweep(states, z, memory), swept(GaussSouthwell(), energy, params, states).states
 
-    @jax.jit
+    @compiled
     def trials(sweep):
         ends = [
             move_group(energy, STEP, params, sweep, (name,), place)
@@ -130,7 +131,7 @@ def test_random_draws_every_node() -> None:
     params, x, y = example(network)
     energy = LiftedEnergy(network)
 
-    @jax.jit
+    @compiled
     @jax.vmap
     def still(key):
         states = moved(energy, params, x, y)
@@ -167,7 +168,7 @@ def test_the_constant_of_a_node_that_is_a_parent_thrice() -> None:
     energy = LiftedEnergy(network)
     states, z, _ = energy.clamp(x, y, params)
 
-    @jax.jit
+    @compiled
     def constant(params):
         block = StateBlock(energy, params, states, z, ("a",))
         return block.curvature(block.probes(jax.random.key(0)), 200)[0]["a"]
@@ -191,7 +192,7 @@ def test_interleaved_descent_by_hand() -> None:
         interleaved=True,
     )
 
-    @jax.jit
+    @compiled
     def run(params):
         def step(carry):
             out = method.step(energy, carry[0], carry[1], x, y)
@@ -240,7 +241,7 @@ def test_interleaved_descent_with_tied_parameters() -> None:
     method = BlockCoordinateDescent(state_step=STEP, parameter_step=STEP, interleaved=True)
     nothing = Memory((), ())
 
-    @jax.jit
+    @compiled
     def both(params):
         state = method.init(energy, params, x, y, jax.random.key(0))
         out = method.step(energy, params, state, x, y)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from liftax import BlockCoordinateDescent, LiftedEnergy
+from liftax._iterate import scan
 from liftax.networks import dcp, ddfb, ddifb, dscp, fixed
-from tests.helpers import quick
+from tests.helpers import compiled, quick
 
 SHAPE, FEATURES, LEVEL = (5, 4, 1), 3, 0.1
 
@@ -129,7 +130,8 @@ def test_all_algorithms_agree_in_the_limit() -> None:
             np.testing.assert_allclose(limit, limits[0], atol=2e-4)
 
 
-@pytest.mark.parametrize("name", quick(ALGORITHMS, "ddfb"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_descent(name: str) -> None:
     """Block descent of the lifted energy, thresholds as they are; dictionaries keep their bound."""
     network = fixed(ALGORITHMS[name][0](SHAPE, FEATURES, 3, tied=True))
@@ -139,17 +141,17 @@ def test_descent(name: str) -> None:
     y = jnp.asarray(rng.uniform(0, 1, (4, *SHAPE)))
     method = BlockCoordinateDescent()
 
-    @jax.jit
+    @compiled
     def run(key):
         params = network.init(key, jnp.float64)
-        state = method.init(energy, params, x, y, key)
-        values = []
-        for _ in range(4):
-            states, _ = method.states(energy, params, state, x, y)
-            values.append(energy.value(params, {**states, "input": x, "out": y}))
-            out = method.step(energy, params, state, x, y)
-            params, state = out.params, out.state
-        return jnp.stack(values)
+
+        def step(carry, _):
+            states, _ = method.states(energy, *carry, x, y)
+            out = method.step(energy, *carry, x, y)
+            return (out.params, out.state), energy.value(carry[0], states)
+
+        carry = params, method.init(energy, params, x, y, key)
+        return scan(step, carry, jnp.arange(4))[1]
 
     values = np.asarray(run(jax.random.key(0)))
     assert np.all(np.diff(values) < 0)

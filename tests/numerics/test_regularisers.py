@@ -18,7 +18,7 @@ from liftax.potentials import (
     Orthogonal,
     SpectralBall,
 )
-from tests.helpers import quick
+from tests.helpers import compiled, quick
 
 from .graphs import convolutional, example, perceptrons, skips
 
@@ -34,7 +34,7 @@ def test_elastic_net_is_scikit_learns() -> None:
     energy = LiftedEnergy(network, regularisers={"layer1": ElasticNet(l1, l2)})
     method = BlockCoordinateDescent()
 
-    @jax.jit
+    @compiled
     def run(params):
         state = method.init(energy, params, x, y, jax.random.key(1))
 
@@ -73,7 +73,7 @@ def test_constraints_hold_after_a_step(name: str, method: str) -> None:
     }
     chosen = methods[method]
 
-    @jax.jit
+    @compiled
     def step(params):
         state = chosen.init(energy, params, x, y, jax.random.key(0))
         return chosen.step(energy, params, state, x, y).params[place]["weight"]

@@ -21,7 +21,7 @@ from liftax.blocks import ProximalGradient, Solve, StateBlock
 from liftax.networks import INPUT, Network, chain
 from liftax.penalties import Hinge
 from liftax.potentials import AbstractPiecewiseLinear, Clip, ElasticNet, SoftThreshold, Tanh
-from tests.helpers import FULL, ROWS, SLOW, domain_points
+from tests.helpers import FULL, ROWS, SLOW, compiled, domain_points
 
 from .graphs import example, moved, perceptrons
 from .problems import (
@@ -68,7 +68,7 @@ def test_activations_of_a_split_network_are_minimised() -> None:
     energy = energy.offset({n: p.reshape(states[n].shape) for n, p in offsets.items()})
     alpha = {"layer1.z": 0.3, "layer1": 0.0, "layer2.z": 0.4, "layer2": 0.5, "layer3.z": 0.7}
 
-    @jax.jit
+    @compiled
     def run(params, states):
         found = solved(energy, params, states, alpha)
         smooth = ("layer1", "layer2", "layer3.z")
@@ -105,7 +105,7 @@ def test_activations_before_other_maps_are_minimised() -> None:
     energy = LiftedEnergy(network, weights={"b": 1.4, "out": 0.8})
     alpha = {"a": 0.2, "b": 0.6}
 
-    @jax.jit
+    @compiled
     def run(params):
         states = moved(energy, params, x, y)
         found = solved(energy, params, states, alpha)
@@ -130,7 +130,7 @@ def test_bregman_prox_in_z(name: str) -> None:
     potential, u = ROWS[name].potential, domain_points(name)
     v = 2 * jax.random.normal(jax.random.key(7), u.shape)
 
-    @jax.jit
+    @compiled
     @jax.vmap
     def errors(tau):
         z = jax.vmap(lambda u, v: Bregman().prox_z(potential, u, v, tau))(u, v)
@@ -158,7 +158,7 @@ def test_quadratic_prox_in_z(name: str) -> None:
     u, v = 2 * jax.random.normal(jax.random.key(8), (2, 40))
     grid, taus = jnp.linspace(-9, 9, 9001), (0.2, 1.0, 6.0)
 
-    @jax.jit
+    @compiled
     def excess(u, v):
         sigma = potential.activation(grid)
         worst = []
@@ -179,7 +179,7 @@ def test_parameters_are_ridge_regression(samples: int) -> None:
     weighted = LiftedEnergy(energy.network, weights={LAYER: 1.6})
     anchor = jax.tree.map(lambda p: p + 0.3, params)
 
-    @jax.jit
+    @compiled
     def run(params):
         blocks = [
             (parameter_block(energy, params, x, y), Solve(0.4)),
@@ -205,7 +205,7 @@ def test_the_implicit_step_in_one_solve() -> None:
     energy, params, x, y = regression([1.0, 0.5, 2.0])
     method = ImplicitSGD(jnp.asarray(2.5), inner=1, parameter_step=Solve())
 
-    @jax.jit
+    @compiled
     def step(params):
         state = method.init(energy, params, x, y, KEY)
         return method.step(energy, params, state, x, y).params[LAYER]
