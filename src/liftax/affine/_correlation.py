@@ -8,6 +8,8 @@ Shape = tuple[int, ...]
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 
+# Channels are few if the other side has this many times as many.
+_FEW = 4
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
@@ -19,18 +21,42 @@ def correlate(x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair = (1,
 
 
 def input_adjoint(shape: Shape, w: Array, stride: Pair, pads: Pads, r: Array) -> Array:
-    """A forward convolution of the (dilated) residual with the flipped, transposed kernel."""
-    flipped = jnp.swapaxes(w[::-1, ::-1], 2, 3)
+    """A forward convolution of the (dilated) residual with the flipped, transposed kernel.
+
+    To few channels it is one matrix product to the patches instead, which are then added up: on a
+    CPU in half the time for 32 features of 5x5 pixels and one channel.
+    """
     back = []
     for axis in (0, 1):
         low = w.shape[axis] - 1 - pads[axis][0]
         spread = (r.shape[axis + 1] - 1) * stride[axis] + 1
         back.append((low, shape[axis + 1] + w.shape[axis] - 1 - spread - low))
+    if stride == (1, 1) and _FEW * w.shape[2] <= w.shape[3]:
+        return _added_up(r, w, (back[0], back[1]), shape)
+    flipped = jnp.swapaxes(w[::-1, ::-1], 2, 3)
     return correlate(r, flipped, (1, 1), (back[0], back[1]), stride)
 
 
+def _added_up(r: Array, w: Array, pads: Pads, shape: Shape) -> Array:
+    (height, width), (rows, columns), channels = shape[1:3], w.shape[:2], w.shape[2]
+    patches = jnp.einsum("nhwo,ijco->nhwijc", r, w).reshape(*r.shape[:3], -1, channels)
+    padded = jnp.pad(patches, ((0, 0), *pads, (0, 0), (0, 0)))
+    shifts = [
+        padded[:, rows - 1 - i :, columns - 1 - j :, i * columns + j][:, :height, :width]
+        for i in range(rows)
+        for j in range(columns)
+    ]
+    return sum(shifts[1:], start=shifts[0])
+
+
 def weight_adjoint(x: Array, shape: Shape, stride: Pair, pads: Pads, r: Array) -> Array:
-    """One matrix product per kernel position between the shifted input and the residual."""
+    """One matrix product per kernel position between the shifted input and the residual.
+
+    From few channels it is a convolution that sums over the samples, with the residual as kernel.
+    """
+    if stride == (1, 1) and _FEW * shape[2] <= shape[3]:
+        swapped = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(r, (1, 2, 0, 3))
+        return jnp.transpose(correlate(*swapped, stride, pads), (1, 2, 0, 3))
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     height, width = ((n - 1) * s + 1 for n, s in zip(r.shape[1:3], stride, strict=True))
     shifts = [
