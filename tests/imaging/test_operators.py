@@ -1,0 +1,166 @@
+"""The contract of operators: adjoints and norms against dense matrices, precision, batches."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from liftax.imaging import (
+    AbstractOperator,
+    Blur,
+    Compose,
+    Downsample,
+    FiniteDifferences,
+    Fourier,
+    Identity,
+    Mask,
+    Normal,
+    Radon,
+    adjoint,
+    box_kernel,
+    gaussian_kernel,
+    motion_kernel,
+    power_norm,
+    random_mask,
+)
+from tests.helpers import compiled
+
+RNG = np.random.default_rng(0)
+SHAPE = (9, 8, 2)
+PLANE = (9, 8, 1)
+KERNEL = RNG.normal(size=(3, 5))
+COILS = RNG.normal(size=(3, 9, 8)) + 1j * RNG.normal(size=(3, 9, 8))
+VISIBLE = RNG.integers(0, 2, (9, 8)).astype(float)
+OPERATORS: dict[str, AbstractOperator] = {
+    "identity": Identity(SHAPE),
+    "mask": Mask(VISIBLE, 2),
+    "mask of channels": Mask(RNG.uniform(size=SHAPE)),
+    "blur, periodic": Blur(SHAPE, KERNEL, "periodic"),
+    "blur, symmetric": Blur(SHAPE, KERNEL),
+    "blur, zero": Blur(SHAPE, KERNEL, "zero"),
+    "wide blur, periodic": Blur(SHAPE, RNG.normal(size=(9, 7)), "periodic"),
+    "wide blur, symmetric": Blur(SHAPE, RNG.normal(size=(9, 7))),
+    "wide blur, zero": Blur(SHAPE, RNG.normal(size=(9, 7)), "zero"),
+    "means": Downsample((6, 9, 2), 3),
+    "every other": Downsample((6, 8, 2), 2, average=False),
+    "differences": FiniteDifferences(SHAPE),
+    "radon": Radon(PLANE, np.arange(0, 180, 20)),
+    "radon, few detectors": Radon(PLANE, [10.0, 80.0, 200.0], 7),
+    "fourier": Fourier(VISIBLE),
+    "fourier of complex": Fourier(VISIBLE, complex_images=True),
+    "coils": Fourier(VISIBLE, COILS),
+    "coils of complex": Fourier(VISIBLE, COILS, complex_images=True),
+    "composition": Compose(Downsample(SHAPE, 1), Blur(SHAPE, KERNEL)),
+    "normal": Normal(Blur(SHAPE, KERNEL)),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_adjoint_and_norm_are_those_of_the_matrix(name: str) -> None:
+    operator = OPERATORS[name]
+    size = int(np.prod(operator.in_shape))
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(2, *operator.in_shape))
+    y = rng.normal(size=operator.out_shape)
+
+    @compiled
+    def run(x, y):
+        columns = jax.vmap(operator.apply)(jnp.eye(size).reshape(size, *operator.in_shape))
+        single = operator.apply(x[0].astype(jnp.float32))
+        back = adjoint(operator, y.astype(jnp.float32))
+        return (
+            columns.reshape(size, -1),
+            jax.vmap(operator.apply)(x),
+            adjoint(operator, y),
+            operator.norm(),
+            (single, back),
+        )
+
+    matrix, images, back, norm, singles = run(x, y)
+    for image, example in zip(images, x, strict=True):
+        np.testing.assert_allclose(image.ravel(), example.ravel() @ matrix, atol=1e-12)
+    np.testing.assert_allclose(back.ravel(), matrix @ y.ravel(), atol=1e-12)
+    exact = np.linalg.norm(matrix, 2)
+    assert norm <= exact * (1 + 1e-12)
+    np.testing.assert_allclose(norm, exact, rtol=5e-3)
+    assert {v.dtype for v in singles} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(singles[0], images[0], atol=1e-4)
+    np.testing.assert_allclose(singles[1], back, atol=1e-4)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "symmetric", "zero"])
+def test_blur_is_a_convolution(boundary: str) -> None:
+    x = RNG.normal(size=(20, 17, 1))
+    modes = {"periodic": "wrap", "symmetric": "reflect", "zero": "constant"}
+    for kernel in (KERNEL, RNG.normal(size=(9, 11))):
+        blur = Blur(x.shape, kernel, boundary)
+        found = jax.jit(lambda x, blur=blur: blur.apply(x))(x)
+        expected = scipy.ndimage.convolve(x[..., 0], kernel, mode=modes[boundary])
+        np.testing.assert_allclose(found[..., 0], expected, atol=1e-12)
+
+
+def test_kernels() -> None:
+    """Unit sum; the Gaussian has its variance, the line its direction and length."""
+    gaussian, box, line = gaussian_kernel(1.5), box_kernel(5), motion_kernel(9.0, 30.0)
+    for kernel in (gaussian, box, line):
+        np.testing.assert_allclose(np.sum(kernel), 1)
+        np.testing.assert_allclose(kernel, np.asarray(kernel)[::-1, ::-1], atol=1e-12)
+
+    def moments(kernel):
+        reach = kernel.shape[0] // 2
+        down, right = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+        places = np.stack([right.ravel(), -down.ravel()])
+        return (places * np.ravel(kernel)) @ places.T
+
+    np.testing.assert_allclose(moments(gaussian), 2.25 * np.eye(2), atol=5e-3)
+    along = np.array([np.cos(np.pi / 6), np.sin(np.pi / 6)])
+    np.testing.assert_allclose(along @ moments(line) @ along, 81 / 12, rtol=0.05)
+    across = np.array([-along[1], along[0]])
+    assert across @ moments(line) @ across < 0.3
+
+
+def test_a_random_mask_shows_its_share() -> None:
+    mask = np.asarray(random_mask(jax.random.key(0), (200, 200), 0.3))
+    assert set(np.unique(mask)) == {0.0, 1.0}
+    np.testing.assert_allclose(mask.mean(), 0.3, atol=0.01)
+
+
+def test_the_power_norm_of_a_diagonal() -> None:
+    """A mask with well separated entries, to rounding."""
+    mask = np.array([[3.0, 1.0], [0.5, 2.0]])
+    np.testing.assert_allclose(power_norm(Mask(mask), 100), 3, rtol=1e-12)
+
+
+def test_misuse_is_named() -> None:
+    x = jnp.zeros((4, 4, 1))
+    with pytest.raises(ValueError, match=r"x has the shape \(4, 4, 1\), this Blur takes"):
+        Blur(SHAPE, KERNEL).apply(x)
+    with pytest.raises(ValueError, match=r"y has the shape \(4, 4, 1\), the operator maps to"):
+        adjoint(FiniteDifferences((4, 4, 1)), x)
+    with pytest.raises(ValueError, match="two odd sides"):
+        Blur(SHAPE, np.ones((2, 3)))
+    with pytest.raises(ValueError, match="larger than the image"):
+        Blur((3, 3, 1), np.ones((5, 5)))
+    with pytest.raises(ValueError, match="boundary must be one of"):
+        Blur(SHAPE, KERNEL, "reflect")
+    with pytest.raises(ValueError, match="factor must divide height and width, got 2"):
+        Downsample((5, 4, 1), 2)
+    with pytest.raises(ValueError, match="mask must be"):
+        Mask(np.ones(3))
+    with pytest.raises(ValueError, match=r"share must lie in \[0, 1\], got 2"):
+        random_mask(jax.random.key(0), (2, 2), 2)
+    with pytest.raises(ValueError, match="outer takes"):
+        Compose(Identity((2, 2, 1)), Identity((3, 2, 1)))
+    with pytest.raises(ValueError, match=r"in_shape must be \(height, width, 1\)"):
+        Radon((4, 4, 3), [0.0])
+    with pytest.raises(ValueError, match="detectors must be at least 1, got 0"):
+        Radon((4, 4, 1), [0.0], 0)
+    with pytest.raises(ValueError, match="sensitivities must be"):
+        Fourier(np.ones((4, 4)), np.ones((2, 3, 4)))
+    with pytest.raises(ValueError, match="sigma must be positive, got 0"):
+        gaussian_kernel(0)
+    with pytest.raises(ValueError, match="side must be odd, got 4"):
+        box_kernel(4)
+    with pytest.raises(ValueError, match="length must be positive, got 0"):
+        motion_kernel(0, 0)
