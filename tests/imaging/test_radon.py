@@ -1,6 +1,7 @@
 """The Radon transform against scikit-image and the projections of a disc."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from skimage.transform import iradon, radon
 
@@ -18,7 +19,7 @@ def disc(size: int, radius: float) -> np.ndarray:
 def test_projections_of_a_disc_are_half_ellipses() -> None:
     angles = np.arange(0, 180, 7.0)
     operator = Radon((41, 41, 1), angles)
-    found = np.asarray(jax.jit(lambda x: operator.apply(x))(disc(41, 15)))
+    found = np.asarray(jax.jit(lambda x: operator.apply(x))(jnp.asarray(disc(41, 15))))
     t = np.arange(operator.detectors) - operator.detectors // 2
     exact = 2 * np.sqrt(np.maximum(15.0**2 - t**2, 0))
     inner = np.abs(t) < 13
@@ -33,10 +34,10 @@ def test_agrees_with_scikit_image() -> None:
     image[8:25, 8:25] = rng.uniform(size=(17, 17)).cumsum(0).cumsum(1) / 60
     angles = np.arange(0, 180, 5.0)
     operator = Radon((33, 33, 1), angles, 33)
-    found = np.asarray(jax.jit(lambda x: operator.apply(x))(image[..., None]))
+    found = np.asarray(jax.jit(lambda x: operator.apply(x))(jnp.asarray(image[..., None])))
     expected = radon(image, angles, circle=True)
     assert np.linalg.norm(found - expected) < 0.02 * np.linalg.norm(expected)
-    ours = jax.jit(lambda y: filtered_back_projection(operator, y))(expected)
+    ours = jax.jit(lambda y: filtered_back_projection(operator, y))(jnp.asarray(expected))
     theirs = iradon(expected, angles, filter_name="ramp", circle=True)
     circle = np.hypot(*(np.mgrid[:33, :33] - 16)) < 15
     error = np.linalg.norm((np.asarray(ours)[..., 0] - theirs)[circle])
@@ -45,7 +46,7 @@ def test_agrees_with_scikit_image() -> None:
 
 def test_filtered_back_projection_inverts() -> None:
     operator = Radon((41, 41, 1), np.arange(0, 180, 2.0))
-    image = disc(41, 12)
+    image = jnp.asarray(disc(41, 12))
 
     @jax.jit
     def run(image):

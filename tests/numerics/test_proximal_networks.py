@@ -146,9 +146,10 @@ def test_descent(name: str) -> None:
         params = network.init(key, jnp.float64)
 
         def step(carry, _):
-            states, _ = method.states(energy, *carry, x, y)
-            out = method.step(energy, *carry, x, y)
-            return (out.params, out.state), energy.value(carry[0], states)
+            params, state = carry
+            states, _ = method.states(energy, params, state, x, y)
+            out = method.step(energy, params, state, x, y)
+            return (out.params, out.state), energy.value(params, states)
 
         carry = params, method.init(energy, params, x, y, key)
         return scan(step, carry, jnp.arange(4))[1]

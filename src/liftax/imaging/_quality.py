@@ -2,26 +2,24 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from liftax.imaging._blur import Blur, box_kernel, gaussian_kernel
 
 
-def psnr(
-    x: Float[Array, "..."], reference: Float[Array, "..."], data_range: float = 1.0
-) -> Float[Array, ""]:
+def psnr(x: ArrayLike, reference: ArrayLike, data_range: float = 1.0) -> Float[Array, ""]:
     r"""Peak signal-to-noise ratio $10\log_{10}(\mathrm{range}^2/\mathrm{mse})$ in dB."""
-    error = jnp.mean((x - reference) ** 2)
+    error = jnp.mean((jnp.asarray(x) - jnp.asarray(reference)) ** 2)
     return 10 * jnp.log10(jnp.asarray(data_range, error.dtype) ** 2 / error)
 
 
 def ssim(
-    x: Float[Array, "h w c"],
-    reference: Float[Array, "h w c"],
+    x: ArrayLike,
+    reference: ArrayLike,
     data_range: float = 1.0,
     gaussian: bool = False,
 ) -> Float[Array, ""]:
-    r"""Structural similarity, at most 1, the mean over positions and channels.
+    r"""Structural similarity of (height, width, channels), at most 1, the mean over all of it.
 
     Local means and (unbiased) covariances over windows of 7x7 pixels that lie in the image, and
     $c_1 = (0.01\,\mathrm{range})^2$, $c_2 = (0.03\,\mathrm{range})^2$: the defaults of
@@ -34,6 +32,7 @@ def ssim(
     Source: Wang, Bovik, Sheikh & Simoncelli (2004).
     """
     side = 11 if gaussian else 7
+    x, reference = jnp.asarray(x), jnp.asarray(reference)
     if x.shape != reference.shape or x.ndim != 3 or min(x.shape[:2]) < side:
         raise ValueError(
             "x and reference must be (height, width, channels), of the same shape and at least "

@@ -1,6 +1,7 @@
 """The Radon transform, and filtered back-projection."""
 
 import functools
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -35,7 +36,9 @@ class Radon(AbstractOperator):
     angles: Float[Array, " angles"]
     detectors: int = eqx.field(static=True)
 
-    def __init__(self, in_shape: Shape, angles: ArrayLike, detectors: int | None = None):
+    def __init__(
+        self, in_shape: Shape, angles: ArrayLike | Sequence[float], detectors: int | None = None
+    ):
         """See the class."""
         self.in_shape, self.angles = tuple(in_shape), jnp.atleast_1d(jnp.asarray(angles))
         if len(self.in_shape) != 3 or self.in_shape[2] != 1:
@@ -109,13 +112,13 @@ def _row_sums(
 
 
 def _smear(y: Array, angle: Array, shape: tuple[int, int]) -> Array:
-    height, width = shape
+    (height, width), turned = shape, (shape[1], shape[0])
     steep = jnp.abs(jnp.cos(angle)) >= jnp.abs(jnp.sin(angle))
     origin = (height // 2, width // 2)
     return jax.lax.cond(
         steep,
         lambda: _spread(y, jnp.cos(angle), jnp.sin(angle), shape, origin),
-        lambda: _spread(y, -jnp.sin(angle), -jnp.cos(angle), shape[::-1], origin[::-1]).T,
+        lambda: _spread(y, -jnp.sin(angle), -jnp.cos(angle), turned, (width // 2, height // 2)).T,
     )
 
 

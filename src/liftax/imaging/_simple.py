@@ -113,8 +113,13 @@ class FiniteDifferences(AbstractOperator):
 class Compose(AbstractOperator):
     r"""$A_1A_2$: `inner` first. The norm is that of `power_norm`, a lower bound."""
 
+    in_shape: Shape = eqx.field(static=True)
     outer: AbstractOperator
     inner: AbstractOperator
+
+    def __init__(self, outer: AbstractOperator, inner: AbstractOperator):
+        """See the class."""
+        self.outer, self.inner, self.in_shape = outer, inner, inner.in_shape
 
     def __check_init__(self) -> None:
         if self.outer.in_shape != self.inner.out_shape:
@@ -122,11 +127,6 @@ class Compose(AbstractOperator):
                 f"outer takes {self.outer.in_shape}, inner gives {self.inner.out_shape}; "
                 "make them agree"
             )
-
-    @property
-    def in_shape(self) -> Shape:
-        """That of the inner one."""
-        return self.inner.in_shape
 
     def apply(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return self.outer.apply(self.inner.apply(x))
@@ -138,12 +138,12 @@ class Compose(AbstractOperator):
 class Normal(AbstractOperator):
     r"""$A^\top A$, whose norm is the square of that of $A$."""
 
+    in_shape: Shape = eqx.field(static=True)
     operator: AbstractOperator
 
-    @property
-    def in_shape(self) -> Shape:
-        """That of the operator."""
-        return self.operator.in_shape
+    def __init__(self, operator: AbstractOperator):
+        """See the class."""
+        self.operator, self.in_shape = operator, operator.in_shape
 
     def apply(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return adjoint(self.operator, self.operator.apply(x))
