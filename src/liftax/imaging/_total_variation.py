@@ -1,0 +1,170 @@
+"""Restoration with total variation: the classical reference."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from liftax._iterate import repeat
+from liftax.imaging._operator import AbstractOperator, adjoint
+
+
+class Restored(NamedTuple):
+    r"""A restored image, with a certificate.
+
+    Attributes:
+        x: the image.
+        energy: the objective at x.
+        gap: the primal-dual gap, an upper bound of what the objective exceeds its minimum by
+            (denoising: $\frac12\|x - x^*\|^2\le$ gap too); NaN if there is none.
+    """
+
+    x: Float[Array, "h w c"]
+    energy: Float[Array, ""]
+    gap: Float[Array, ""]
+
+
+class _Field(NamedTuple):
+    """A number for each pair of neighbours, between rows of zeros: every pixel has four."""
+
+    down: Float[Array, "h+1 w c"]
+    right: Float[Array, "h w+1 c"]
+
+
+def total_variation(x: Float[Array, "h w c"], isotropic: bool = True) -> Float[Array, ""]:
+    r"""$\sum\sqrt{d^2 + r^2}$ or $\sum|d| + |r|$ of the forward differences, channel by channel."""
+    down, right = _gradient(jnp.asarray(x))
+    if isotropic:
+        return jnp.sum(jnp.sqrt(_square(down, right)))
+    return jnp.sum(jnp.abs(down)) + jnp.sum(jnp.abs(right))
+
+
+def tv_denoise(
+    y: ArrayLike, weight: ArrayLike, iterations: int = 300, isotropic: bool = True
+) -> Restored:
+    r"""$\operatorname{argmin}_x\frac12\|x - y\|^2 + \mathrm{weight}\,TV(x)$.
+
+    By accelerated projected gradients on the dual, $\min_{|p|\le\mathrm{weight}}\frac12\|y -
+    \nabla^\top p\|^2$, with the step 1/8, and $x = y - \nabla^\top p$.
+
+    Args:
+        y: image, (height, width, channels); channels are independent.
+        weight: may be traced, to try many with one program.
+        iterations: of the method; the gap falls like its square.
+        isotropic: Euclidean norm of the gradient, or sum of the absolute differences.
+
+    Raises:
+        ValueError: unless y has three axes.
+
+    Source: Beck & Teboulle (2009), on constrained total variation.
+    """
+    image = jnp.asarray(y)
+    if image.ndim != 3:
+        raise ValueError(f"y must be (height, width, channels), got {image.shape}")
+    level, step = (jnp.asarray(v, image.dtype) for v in (weight, 1 / 8))
+
+    def iterate(state: tuple[_Field, _Field, Array]) -> tuple[_Field, _Field, Array]:
+        p, q, t = state
+        down, right = _gradient(image - _transposed(q))
+        moved = (q.down[1:-1] + step * down, q.right[:, 1:-1] + step * right)
+        new = _field(*_projected(*moved, level, isotropic))
+        grown = (1 + jnp.sqrt(1 + 4 * t * t)) / 2
+        inertia = (t - 1) / grown
+        ahead = _Field(*(a + inertia * (a - b) for a, b in zip(new, p, strict=True)))
+        return new, ahead, grown
+
+    start = _zeros(image)
+    p, _, _ = repeat(iterate, (start, start, jnp.ones((), image.dtype)), iterations)
+    x = image - _transposed(p)
+    variation = level * total_variation(x, isotropic)
+    down, right = _gradient(x)
+    gap = variation - jnp.sum(down * p.down[1:-1]) - jnp.sum(right * p.right[:, 1:-1])
+    return Restored(x, 0.5 * jnp.sum((x - image) ** 2) + variation, gap)
+
+
+def tv_restore(
+    operator: AbstractOperator,
+    y: ArrayLike,
+    weight: ArrayLike,
+    iterations: int = 500,
+    isotropic: bool = True,
+    interval: tuple[float, float] | None = None,
+) -> Restored:
+    r"""$\operatorname{argmin}_x\frac12\|Ax - y\|^2 + \mathrm{weight}\,TV(x)$, x in the interval.
+
+    By the primal-dual iterations
+    $$x^+ = P\left(x - \tau(A^\top(Ax - y) + \nabla^\top p)\right),\qquad
+      p^+ = P_{\mathrm{weight}}\left(p + s\nabla(2x^+ - x)\right)$$
+    from $A^\top y$, with $L = 1.02\,\|A\|^2$, $s = L/16$ and $1/\tau = L/2 + 8s$. There is no gap.
+
+    Args:
+        operator: $A$.
+        y: measurements, of the operator's `out_shape`.
+        weight: of the total variation.
+        iterations: of the method.
+        isotropic: as for `tv_denoise`.
+        interval: values that pixels may have.
+
+    Raises:
+        ValueError: for measurements of another shape.
+
+    Source: Condat (2013), Vũ (2013).
+    """
+    data = jnp.asarray(y)
+    start = adjoint(operator, data)
+    level = jnp.asarray(weight, data.dtype)
+    bound = 1.02 * jnp.asarray(operator.norm(), data.dtype) ** 2
+    dual = bound / 16
+    tau = 1 / (bound / 2 + 8 * dual)
+
+    def iterate(state: tuple[Array, _Field]) -> tuple[Array, _Field]:
+        x, p = state
+        slope = adjoint(operator, operator.apply(x) - data) + _transposed(p)
+        new = x - tau * slope
+        new = new if interval is None else jnp.clip(new, *interval)
+        down, right = _gradient(2 * new - x)
+        moved = (p.down[1:-1] + dual * down, p.right[:, 1:-1] + dual * right)
+        return new, _field(*_projected(*moved, level, isotropic))
+
+    first = start if interval is None else jnp.clip(start, *interval)
+    x, _ = repeat(iterate, (first, _zeros(first)), iterations)
+    residual = operator.apply(x) - data
+    energy = 0.5 * jnp.sum(residual**2) + level * total_variation(x, isotropic)
+    return Restored(x, energy, jnp.asarray(jnp.nan, data.dtype))
+
+
+def _gradient(x: Array) -> tuple[Array, Array]:
+    """Forward differences inside the image: one row, one column fewer."""
+    return x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
+
+
+def _transposed(p: _Field) -> Array:
+    return p.down[:-1] - p.down[1:] + p.right[:, :-1] - p.right[:, 1:]
+
+
+def _zeros(x: Array) -> _Field:
+    height, width, channels = x.shape
+    down = jnp.zeros((height + 1, width, channels), x.dtype)
+    return _Field(down, jnp.zeros((height, width + 1, channels), x.dtype))
+
+
+def _field(down: Array, right: Array) -> _Field:
+    none = (0, 0)
+    return _Field(jnp.pad(down, ((1, 1), none, none)), jnp.pad(right, (none, (1, 1), none)))
+
+
+def _square(down: Array, right: Array) -> Array:
+    """The squared norm of the gradient at every pixel."""
+    none = (0, 0)
+    return jnp.pad(down**2, ((0, 1), none, none)) + jnp.pad(right**2, (none, (0, 1), none))
+
+
+def _projected(down: Array, right: Array, level: Array, isotropic: bool) -> tuple[Array, Array]:
+    if not isotropic:
+        return jnp.clip(down, -level, level), jnp.clip(right, -level, level)
+    square = _square(down, right)
+    # A quotient by a root takes half as long again as the reciprocal root.
+    largest = jnp.maximum(square, jnp.maximum(level**2, jnp.finfo(square.dtype).tiny))
+    scale = level * jax.lax.rsqrt(largest)
+    return scale[:-1] * down, scale[:, :-1] * right
