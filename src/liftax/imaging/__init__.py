@@ -4,6 +4,8 @@ from liftax.imaging._blur import Blur as Blur
 from liftax.imaging._blur import box_kernel as box_kernel
 from liftax.imaging._blur import gaussian_kernel as gaussian_kernel
 from liftax.imaging._blur import motion_kernel as motion_kernel
+from liftax.imaging._files import read_image as read_image
+from liftax.imaging._files import write_image as write_image
 from liftax.imaging._fourier import Fourier as Fourier
 from liftax.imaging._noise import gaussian_noise as gaussian_noise
 from liftax.imaging._noise import poisson_noise as poisson_noise
