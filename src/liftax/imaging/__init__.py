@@ -13,6 +13,10 @@ from liftax.imaging._noise import salt_and_pepper as salt_and_pepper
 from liftax.imaging._operator import AbstractOperator as AbstractOperator
 from liftax.imaging._operator import adjoint as adjoint
 from liftax.imaging._operator import power_norm as power_norm
+from liftax.imaging._photographs import cached_patches as cached_patches
+from liftax.imaging._photographs import crop as crop
+from liftax.imaging._photographs import patches as patches
+from liftax.imaging._photographs import photographs as photographs
 from liftax.imaging._quality import psnr as psnr
 from liftax.imaging._quality import ssim as ssim
 from liftax.imaging._radon import Radon as Radon
