@@ -150,6 +150,12 @@ def _write(record: Record) -> None:
             block: {label: (figures["epochs"], _finite(runs)) for label, runs in by.items()}
             for block, by in blocks.items()
         }
+        # A unit that no sample wakes makes the next layer's matrix singular: nothing to draw.
+        groups = {
+            block: by
+            for block, by in groups.items()
+            if any(np.isfinite(runs).any() for _, runs in by.values())
+        }
         plot = panels(groups, "epoch", "condition number", log="y", columns=2)
         widths = "-".join(str(w) for w in (config["inputs"], *config["hidden"], 10))
         text = f"{activation} perceptron {widths} on {config['data']}, trained lifted"
@@ -218,11 +224,11 @@ CONDITIONING = Experiment(
         "scales": [0.5, 1.0, 2.0, 4.0],
         "unit_samples": [4_000, 100_000],
         "data": "fashion-mnist",
-        "samples": 5_000,
-        "hidden": [32, 32],
+        "samples": 2_000,
+        "hidden": [24, 24],
         "activations": ["tanh", "sigmoid", "relu"],
         "rate": 3e-3,
-        "epochs": [0, 1, 2, 5, 10, 20],
+        "epochs": [0, 1, 5, 20, 50],
         "seeds": [0, 1, 2],
     },
     quick={
