@@ -47,7 +47,8 @@ class OneSweep(AbstractGradientMethod):
     Attributes:
         optimiser: any `optax.GradientTransformation`.
         step_size: $\tau$, of the energy of one sample.
-        nudge: β, the weight of the loss during the sweep.
+        nudge: β, the weight of the loss during the sweep. Plain ReLU networks of 50 layers barely
+            train with 0.1 and do with 0.01; residual ones of 100 layers train with either.
         undamped: undo the attenuation.
         mirror: measure the step in the geometry of φ instead of the Euclidean one,
             $u_j\leftarrow\sigma(z_j - \frac{\tau}{1+\tau w_j}g_j)$: no prox has to be solved for
