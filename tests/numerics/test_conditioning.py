@@ -11,6 +11,7 @@ import pytest
 from liftax import Bregman, Lifted, LiftedEnergy, Node, Quadratic
 from liftax.affine import Convolution, Dense, Identity, Normalisation, Sum, TransposedDense
 from liftax.diagnostics import Spectrum, gauss_newton_spectrum, hessian_spectrum
+from liftax.diagnostics._lanczos import lanczos
 from liftax.networks import INPUT, Network, chain, mlp
 from liftax.penalties import Hinge
 from liftax.potentials import ElasticNet
@@ -345,6 +346,23 @@ def test_single_precision_stays() -> None:
     assert list(found) == ["layer1.u"]
     assert {v.dtype for v in found["layer1.u"]} == {np.dtype(np.float32)}
     assert found["layer1.u"].smallest >= 0.99
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_multiple_eigenvalues_are_found_in_every_sample(dtype) -> None:
+    """I + W Wᵀ of low rank exhausts its Krylov space after rank + 1 steps, at rounding errors."""
+    low = np.random.default_rng(0).normal(size=(24, 10)) / 3
+    matrix = jnp.asarray(np.eye(24) + low @ low.T, dtype)
+
+    @compiled
+    def run(like):
+        return lanczos(lambda v: v @ matrix, like, 24, KEY)
+
+    smallest, largest = run(jnp.zeros((200, 24), dtype))
+    exact = np.linalg.eigvalsh(np.eye(24) + low @ low.T)
+    rounding = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(smallest, exact[0], rtol=rounding)
+    np.testing.assert_allclose(largest, exact[-1], rtol=rounding)
 
 
 def test_wrong_arguments_are_named() -> None:

@@ -17,9 +17,10 @@ def lanczos(
     r"""Smallest and largest Ritz values of symmetric matrices, one for every row of `like`.
 
     With an orthonormal $V$ of $k = \min(n, \text{steps})$ columns they are the extreme eigenvalues
-    of the tridiagonal $V^\top A V$. Each new column is made orthogonal to all earlier ones, twice;
-    where the Krylov space is exhausted a random column, shifted by one place each time, begins
-    another, so that all eigenvalues are found if $k = n$, whatever their multiplicity.
+    of the tridiagonal $V^\top A V$. Each new column is made orthogonal to all earlier ones, until
+    that changes nothing; where the Krylov space is exhausted, so that only rounding errors are
+    left, a random column, shifted by one place each time, begins another, so that all eigenvalues
+    are found if $k = n$, whatever their multiplicity.
 
     Source: Parlett (1980), "The symmetric eigenvalue problem", chapter 13.
     """
@@ -43,9 +44,11 @@ def lanczos(
         size = jnp.maximum(size, jnp.linalg.norm(image, axis=1))
         left = rejected(image)
         beta = jnp.linalg.norm(left, axis=1)
-        goes_on = beta > 10 * eps * size
-        new = jnp.where(goes_on[:, None], left, jnp.roll(other, place, axis=1))
-        new = unit(rejected(unit(new)))
+        # What a second time takes most of was rounding error, and no new direction.
+        again = rejected(unit(left))
+        goes_on = (beta > 10 * eps * size) & (jnp.linalg.norm(again, axis=1) > 0.7)
+        new = jnp.where(goes_on[:, None], again, jnp.roll(other, place, axis=1))
+        new = unit(rejected(unit(rejected(unit(new)))))
         return (basis, new, size), (diagonal, jnp.where(goes_on, beta, 0))
 
     size = jnp.zeros((batch,), like.dtype)
