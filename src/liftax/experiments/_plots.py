@@ -62,6 +62,8 @@ def panels(
 ) -> Any:
     """`curves` side by side, one panel a group; a label has the same colour in all.
 
+    With more labels than colours every panel has its own colours and legend.
+
     Args:
         groups: title → label → (abscissae, one row of ordinates per seed).
         x: label of the abscissa.
@@ -74,14 +76,20 @@ def panels(
     colours = dict(zip(labels, itertools.cycle(COLOURS), strict=False))
     columns = min(columns, len(groups))
     figure, grid = _new(columns, -(-len(groups) // columns), size=(4.2, 3.3))
-    handles = {}
+    own, handles = len(labels) > len(COLOURS), {}
     for axes, (title, series) in zip(grid.ravel(), groups.items(), strict=False):
+        if own:
+            colours = dict(zip(series, itertools.cycle(COLOURS), strict=False))
         _draw(axes, series, colours, baseline)
         _label(axes, x, y, log)
         axes.set_title(title, fontsize=10)
         handles |= {line.get_label(): line for line in axes.get_lines()}
+        if own:
+            axes.legend(frameon=False, fontsize=7)
     for axes in grid.ravel()[len(groups) :]:
         axes.set_axis_off()
+    if own:
+        return figure
     figure.legend(
         list(handles.values()),
         list(handles),
