@@ -48,7 +48,6 @@ def finish(process: subprocess.Popen) -> None:
 def test_a_killed_run_resumes_bit_identical(tmp_path: Path, method: str) -> None:
     undisturbed = start(tmp_path / "whole", method, 0.0)
     broken = start(tmp_path / "broken", method, 0.5)
-    finish(undisturbed)
     assert broken.stdout is not None
     # The kill comes after a random epoch, at a random moment of the pause or of the steps after it.
     rng = random.Random(method)
@@ -58,6 +57,7 @@ def test_a_killed_run_resumes_bit_identical(tmp_path: Path, method: str) -> None
     os.kill(broken.pid, signal.SIGKILL)
     broken.communicate()
     assert broken.returncode == -signal.SIGKILL
+    finish(undisturbed)
     assert not (tmp_path / "broken" / "model.safetensors").exists()
     again = start(tmp_path / "broken", method, 0.0)
     finish(again)

@@ -340,9 +340,14 @@ def test_other_losses_count_with_their_second_derivative() -> None:
 def test_single_precision_stays() -> None:
     network = mlp([3, 4, 2])
     x, y = np.ones((5, 3), np.float32), np.zeros(5, np.int32)
-    params = network.init(KEY, jnp.float32)
     energy = LiftedEnergy(network)
-    found = gauss_newton_spectrum(energy, params, x, y, blocks=["layer1.u"], key=KEY)
+
+    @compiled
+    def run(key):
+        params = network.init(key, jnp.float32)
+        return gauss_newton_spectrum(energy, params, x, y, blocks=["layer1.u"], key=KEY)
+
+    found = run(KEY)
     assert list(found) == ["layer1.u"]
     assert {v.dtype for v in found["layer1.u"]} == {np.dtype(np.float32)}
     assert found["layer1.u"].smallest >= 0.99

@@ -196,10 +196,27 @@ def gradients(penalty: str, net: str) -> None:
     assert distance(states, smooth) < 1e-10
 
 
-# For the fast set every method once, each penalty and small network in turn.
+# Every method once, each penalty and small network in turn; fast are those that no other fast test
+# runs, or not in full.
 SMALL = ("tanh", "soft_threshold", "ball", "huber", "softplus", "elastic net", "softmax")
+FAST = (
+    "red-black, interleaved",
+    "random",
+    "backtracking",
+    "adam",
+    "fenchel",
+    "one sweep, implicit",
+    "centred",
+    "back-propagation",
+)
 QUICK = [
-    (method, list(PENALTIES)[i % 3], SMALL[i % len(SMALL)]) for i, method in enumerate(METHODS)
+    pytest.param(
+        method,
+        list(PENALTIES)[i % 3],
+        SMALL[i % len(SMALL)],
+        marks=[] if method in FAST else [pytest.mark.slow],
+    )
+    for i, method in enumerate(METHODS)
 ]
 
 
