@@ -183,7 +183,7 @@ def test_adam_takes_the_prox_entry_by_entry() -> None:
     step = ProximalGradient(Fixed(0.1), Adam())
     other = StateBlock(energy, params, states, z, ("layer2",))
     with pytest.raises(ValueError, match="'layer2' has the activation Softmax, which is not sep"):
-        step.update(other, step.init(other, jax.random.key(0)))
+        jax.eval_shape(lambda: step.update(other, step.init(other, jax.random.key(0))))
 
 
 def blocks_of(energy: LiftedEnergy, params, x, y) -> dict[str, AbstractBlock]:
@@ -357,7 +357,7 @@ def test_entrywise_steps_need_a_separable_regulariser() -> None:
     energy = LiftedEnergy(energy.network, regularisers={LAYER: GroupSoftThreshold(0.1)})
     block = parameter_block(energy, params, x, y)
     with pytest.raises(ValueError, match=r"regularisers\['layer1'\].*not separable"):
-        step.update(block, step.init(block, jax.random.key(0)))
+        jax.eval_shape(lambda: step.update(block, step.init(block, jax.random.key(0))))
 
 
 def test_a_nudge_weights_the_loss_and_the_activity() -> None:

@@ -15,7 +15,7 @@ from liftax.diagnostics._lanczos import lanczos
 from liftax.networks import INPUT, Network, chain, mlp
 from liftax.penalties import Hinge
 from liftax.potentials import ElasticNet
-from tests.helpers import compiled
+from tests.helpers import compiled, quick
 
 from .graphs import example, moved
 
@@ -229,7 +229,7 @@ def unit_conditions(penalty: str, samples: int) -> np.ndarray:
     return np.asarray(run(rng.standard_normal((samples, 30))))
 
 
-@pytest.mark.parametrize("penalty", TABLE)
+@pytest.mark.parametrize("penalty", quick(TABLE, "quadratic"))
 def test_condition_of_a_tanh_unit_grows_with_its_weight(penalty: str) -> None:
     """Published figures, of so many samples."""
     np.testing.assert_allclose(unit_conditions(penalty, 4_000), TABLE[penalty], rtol=0.15)
@@ -293,6 +293,7 @@ def test_fewer_samples_than_inputs_have_no_condition_unless_regularised() -> Non
         np.testing.assert_allclose(found.largest, plain.largest + 0.3)
 
 
+@pytest.mark.slow
 def test_fewer_steps_see_less_of_the_spectrum() -> None:
     """Ritz values lie inside the spectrum and spread with the steps (Cauchy interlacing)."""
     energy = LiftedEnergy(mlp([6, 7, 4], "tanh"), Quadratic())

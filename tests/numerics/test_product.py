@@ -55,7 +55,7 @@ from liftax.potentials import (
     Sparsemax,
     Tanh,
 )
-from tests.helpers import compiled
+from tests.helpers import compiled, quick
 
 from .graphs import convolutional, distance, example, moved, skips
 
@@ -200,13 +200,9 @@ def gradients(penalty: str, net: str) -> None:
 # runs, or not in full.
 SMALL = ("tanh", "soft_threshold", "ball", "huber", "softplus", "elastic net", "softmax")
 FAST = (
-    "red-black, interleaved",
-    "random",
     "backtracking",
     "adam",
-    "fenchel",
     "one sweep, implicit",
-    "centred",
     "back-propagation",
 )
 QUICK = [
@@ -240,6 +236,6 @@ def test_gradients_of_the_whole_product(penalty: str, net: str) -> None:
     gradients(penalty, net)
 
 
-@pytest.mark.parametrize("net", ["tied resnet", "sparsemax"])
+@pytest.mark.parametrize("net", quick(["tied resnet", "sparsemax"], "sparsemax"))
 def test_gradients(net: str) -> None:
     gradients("bregman", net)
