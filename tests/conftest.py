@@ -1,5 +1,6 @@
 """Settings of all tests: double precision, strict promotion, eight devices, a cache."""
 
+import os
 from pathlib import Path
 
 import jax
@@ -9,6 +10,10 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 8)
 # Small programs compile in half the time without most optimisations; no test measures speed.
 jax.config.update("jax_disable_most_optimizations", True)
+# XLA reads its flags at the first program; the older code generator compiles in half the time.
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
+)
 _CACHE = Path(__file__).parents[1] / ".pytest_cache" / "programs"
 jax.config.update("jax_compilation_cache_dir", str(_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

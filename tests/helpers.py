@@ -179,8 +179,12 @@ def quick(cases: Iterable[str], *names: str) -> list:
 FULL = ("relu", "soft_threshold(0.3)", "tanh", "softmax")
 # Other hyper-parameters of rows that are tested anyway.
 VARIANTS = ("hard_sigmoid(1)", "elastic_net(0.5, 0)", "huber(0.3, 2)", "elu(0.4)", "balls")
-# Variants, and rows that share most of their code with another.
-SLOW = (*VARIANTS, "from_activation", "isru", "spectral_ball", "arctan", "elu", "softsign")
+# Variants, and rows that share most of their code with another, or are tested elsewhere as well.
+SLOW = (
+    *VARIANTS,
+    *("from_activation", "isru", "spectral_ball", "arctan", "elu", "softsign"),
+    *("leaky_relu", "leaky_relu(1)", "clip(0, 6)", "soft_threshold"),
+)
 
 
 def arguments(name: str) -> Float[Array, "m {SIZE}"]:

@@ -29,7 +29,7 @@ from liftax.affine import (
     adjoint,
     parameter_adjoint,
 )
-from tests.helpers import compiled
+from tests.helpers import compiled, quick
 
 MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
     "dense": (Dense(4), ((5,),)),
@@ -127,7 +127,17 @@ def design(affine: AbstractAffine, params, inputs):
     return matrix.reshape(-1, theta.size)
 
 
-@pytest.mark.parametrize("name", MAPS)
+# Maps that share their code with another.
+SLOW = (
+    *("dense on pictures", "convolution of one channel", "transposed convolution to one channel"),
+    *("transposed convolution valid", "transposed convolution valid to a shape"),
+    *("residual of a convolution", "residual of a combination", "scaled residual"),
+    *("pointwise on pictures", "normalisation of vectors", "mean of tokens"),
+)
+QUICK = tuple(name for name in MAPS if name not in SLOW)
+
+
+@pytest.mark.parametrize("name", quick(MAPS, *QUICK))
 def test_laws(name: str) -> None:
     """Affine in every parent and in the trained parameters, with the adjoints of the derivatives.
 
@@ -162,7 +172,7 @@ def test_laws(name: str) -> None:
 WITH_PARAMETERS = [name for name, row in MAPS.items() if jax.tree.leaves(parameters(*row))]
 
 
-@pytest.mark.parametrize("name", WITH_PARAMETERS)
+@pytest.mark.parametrize("name", quick(WITH_PARAMETERS, *QUICK))
 def test_thin_maps_have_the_norm_of_the_whole(name: str) -> None:
     r"""$\|\partial f/\partial\theta\|$ equals that of the thin map, which is linear in $\theta$."""
     affine, params, inputs, _ = instance(name)

@@ -12,7 +12,18 @@ import pytest
 from jaxtyping import Array
 
 from liftax.potentials import AbstractPotential
-from tests.helpers import FULL, ROWS, SIZE, SLOW, TAUS, Row, arguments, compiled, domain_points
+from tests.helpers import (
+    FULL,
+    ROWS,
+    SIZE,
+    SLOW,
+    TAUS,
+    Row,
+    arguments,
+    compiled,
+    domain_points,
+    quick,
+)
 
 # Largest violation of a law, relative to the size of its terms.
 TOLERANCE = {"float64": 1e-11, "float32": 1e-5}
@@ -33,15 +44,16 @@ LAWS = (
     "phi = 1/2 |u|^2 + psi",
 )
 OF_SUBGRADIENTS = LAWS[1:4]
+QUICK = ("soft_threshold(0.3)",)  # of FULL, in the second precision
 
 
 def cases(dtype: str) -> list:
-    """Every row in this precision, and the full ones in the other as well."""
+    """Every row in this precision, and the full ones in the other as well (some slow)."""
     other = {"float64": "float32", "float32": "float64"}[dtype]
     slow = {n: [pytest.mark.slow] if n in SLOW else [] for n in ROWS}
     return [
         *(pytest.param(n, dtype, marks=slow[n]) for n in ROWS),
-        *((n, other) for n in FULL),
+        *(pytest.param(n, other, marks=[] if n in QUICK else [pytest.mark.slow]) for n in FULL),
     ]
 
 
@@ -148,7 +160,10 @@ def zoom(objective, low: float, high: float) -> Array:
     return centre
 
 
-@pytest.mark.parametrize("name", [n for n in FULL if ROWS[n].potential.separable])
+GRIDS = ("relu", "soft_threshold(0.3)", "leaky_relu(0.2)", "sigmoid")
+
+
+@pytest.mark.parametrize("name", quick((*GRIDS, "tanh"), *GRIDS))
 def test_prox_against_a_grid(name: str) -> None:
     potential, domain = ROWS[name].potential, ROWS[name].domain
     assert domain is not None
@@ -203,7 +218,7 @@ def test_dtype(name: str, dtype: str) -> None:
         assert jax.eval_shape(method, v) == scalar
 
 
-@pytest.mark.parametrize("name", [*FULL, "nuclear_norm"])
+@pytest.mark.parametrize("name", quick((*FULL, "nuclear_norm"), "relu", "softmax", "nuclear_norm"))
 def test_batches_and_precisions(name: str) -> None:
     """A vmapped prox is the prox of every example, and single precision agrees with double."""
     potential, v = ROWS[name].potential, arguments(name)

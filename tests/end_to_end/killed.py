@@ -1,4 +1,4 @@
-"""Trains in a folder until it is killed or done; the test of resuming starts it as a process."""
+"""Trains in folders until it is killed or done; the test of resuming starts it as a process."""
 
 import sys
 import time
@@ -47,4 +47,5 @@ def main(folder: str, method: str, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    for place in sys.argv[3:]:
+        main(place, sys.argv[1], float(sys.argv[2]))

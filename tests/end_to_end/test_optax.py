@@ -54,7 +54,7 @@ def batches(size: int):
     return jnp.asarray(x).reshape(-1, size, 6), y.reshape(-1, size, 3).astype(jnp.float32)
 
 
-@pytest.mark.parametrize("kind", [BackPropagation, OneSweep])
+@pytest.mark.parametrize("kind", [pytest.param(BackPropagation, marks=pytest.mark.slow), OneSweep])
 def test_accumulated_gradients_are_those_of_the_large_batch(kind) -> None:
     params = NETWORK.init(jax.random.key(0))
     whole = run(kind(optax.sgd(0.5)), params, *batches(16))

@@ -16,17 +16,18 @@ from liftax.training import load_model
 SCRIPT = Path(__file__).with_name("killed.py")
 
 
-def start(folder: Path, method: str, pause: float) -> subprocess.Popen:
-    folder.mkdir(exist_ok=True)
+def start(method: str, pause: float, *folders: Path) -> subprocess.Popen:
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder), method, str(pause)],
+        [sys.executable, str(SCRIPT), method, str(pause), *map(str, folders)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # Each process would compile the same programs.
         env={
             **os.environ,
-            "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "programs"),
+            "JAX_COMPILATION_CACHE_DIR": str(folders[0].parent / "programs"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         },
     )
@@ -46,9 +47,7 @@ def finish(process: subprocess.Popen) -> None:
     ],
 )
 def test_a_killed_run_resumes_bit_identical(tmp_path: Path, method: str) -> None:
-    undisturbed = start(tmp_path / "whole", method, 0.0)
-    broken = start(tmp_path / "broken", method, 0.5)
-    finish(undisturbed)
+    broken = start(method, 0.5, tmp_path / "broken")
     assert broken.stdout is not None
     # The kill comes after a random epoch, at a random moment of the pause or of the steps after it.
     rng = random.Random(method)
@@ -59,8 +58,8 @@ def test_a_killed_run_resumes_bit_identical(tmp_path: Path, method: str) -> None
     broken.communicate()
     assert broken.returncode == -signal.SIGKILL
     assert not (tmp_path / "broken" / "model.safetensors").exists()
-    again = start(tmp_path / "broken", method, 0.0)
-    finish(again)
+    # The run that resumes, and after it one that is not disturbed.
+    finish(start(method, 0.0, tmp_path / "broken", tmp_path / "whole"))
     whole, _ = load_model(tmp_path / "whole" / "model.safetensors")
     resumed, _ = load_model(tmp_path / "broken" / "model.safetensors")
     assert whole.keys() == resumed.keys()

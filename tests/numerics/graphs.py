@@ -72,16 +72,24 @@ def distance(a, b) -> float:
 
 def moved(energy: LiftedEnergy, params, x, y, seed: int = 1) -> States:
     """States inside the domains, but not feasible: activations of disturbed pre-activations."""
-    states, z, _ = energy.clamp(x, y, params)
-    for key, name in zip(
-        jax.random.split(jax.random.key(seed), len(energy.network.hidden)),
-        energy.network.hidden,
-        strict=True,
-    ):
-        noise = 0.3 * jax.random.normal(key, z[name].shape, z[name].dtype)
-        activation = energy.network.node(name).potential.activation
-        states[name] = jax.vmap(activation)(z[name] + noise)
-    return states
+    hidden = energy.network.hidden
+
+    @jax.jit
+    def disturbed(params, x, y):
+        states, z, _ = energy.clamp(x, y, params)
+        keys = jax.random.split(jax.random.key(seed), len(hidden))
+        for key, name in zip(keys, hidden, strict=True):
+            noise = 0.3 * jax.random.normal(key, z[name].shape, z[name].dtype)
+            activation = energy.network.node(name).potential.activation
+            states[name] = jax.vmap(activation)(z[name] + noise)
+        return states
+
+    return disturbed(params, x, y)
+
+
+def clamped(energy: LiftedEnergy, params, x, y):
+    """`energy.clamp` as one program."""
+    return jax.jit(lambda params, x, y: energy.clamp(x, y, params))(params, x, y)
 
 
 def residual() -> Network:

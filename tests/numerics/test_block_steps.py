@@ -30,7 +30,7 @@ from liftax.networks import INPUT, Network, Node, chain
 from liftax.potentials import ElasticNet, GroupSoftThreshold, SoftThreshold
 from tests.helpers import compiled
 
-from .graphs import NETWORKS, example, moved, perceptrons, residual
+from .graphs import NETWORKS, clamped, example, moved, perceptrons, residual
 from .problems import (
     LAYER,
     assert_descends,
@@ -168,7 +168,7 @@ def test_adam_takes_the_prox_entry_by_entry() -> None:
     network = chain((3,), [(Dense(4), "tanh"), (Dense(4), "softmax"), (Dense(2), "identity")])
     params, x, y = example(network)
     energy = LiftedEnergy(network, weights={LAYER: 1.3}, activity={LAYER: SoftThreshold(0.1)})
-    states, z, _ = energy.clamp(x, y, params)
+    states, z, _ = clamped(energy, params, x, y)
     block = StateBlock(energy, params, states, z, (LAYER,))
     steps = jnp.exp(jax.random.normal(jax.random.key(0), states[LAYER].shape))
     v = states[LAYER] + jax.random.normal(jax.random.key(1), steps.shape)
@@ -183,7 +183,7 @@ def test_adam_takes_the_prox_entry_by_entry() -> None:
     step = ProximalGradient(Fixed(0.1), Adam())
     other = StateBlock(energy, params, states, z, ("layer2",))
     with pytest.raises(ValueError, match="'layer2' has the activation Softmax, which is not sep"):
-        step.update(other, step.init(other, jax.random.key(0)))
+        jax.eval_shape(lambda: step.update(other, step.init(other, jax.random.key(0))))
 
 
 def blocks_of(energy: LiftedEnergy, params, x, y) -> dict[str, AbstractBlock]:
@@ -311,7 +311,7 @@ def test_constants_of_simultaneous_moves_bound_the_hessian(graph: str) -> None:
     alike = {"weight": 0.5 * jnp.eye(2), "bias": jnp.zeros(2)}
     params["out"] = alike if graph == "chain" else (alike, {**alike, "weight": -0.5 * rotation.T})
     energy = LiftedEnergy(network, weights={"b": 1.8, "out": 0.6})
-    states, z, _ = energy.clamp(x, y, params)
+    states, z, _ = clamped(energy, params, x, y)
     group = ("a", "b")
 
     @compiled
@@ -357,7 +357,7 @@ def test_entrywise_steps_need_a_separable_regulariser() -> None:
     energy = LiftedEnergy(energy.network, regularisers={LAYER: GroupSoftThreshold(0.1)})
     block = parameter_block(energy, params, x, y)
     with pytest.raises(ValueError, match=r"regularisers\['layer1'\].*not separable"):
-        step.update(block, step.init(block, jax.random.key(0)))
+        jax.eval_shape(lambda: step.update(block, step.init(block, jax.random.key(0))))
 
 
 def test_a_nudge_weights_the_loss_and_the_activity() -> None:

@@ -22,7 +22,7 @@ from liftax.blocks import (
 from liftax.methods import BlockCoordinateDescent
 from tests.helpers import compiled, quick
 
-from .graphs import NETWORKS, convolutional, example, moved, perceptrons, residual, skips
+from .graphs import NETWORKS, clamped, convolutional, example, moved, perceptrons, residual, skips
 
 ORDERS: dict[str, AbstractOrder] = {"gs": GaussSeidel(), "jacobi": Jacobi(), "rb": RedBlack()}
 
@@ -65,7 +65,7 @@ def test_state_curvature_is_the_norm_of_the_maps() -> None:
     network = skips()
     energy = LiftedEnergy(network, weights={"b": 2.0, "e": 0.5})
     params, x, y = example(network)
-    states, _, _ = energy.clamp(x, y, params)
+    states, _, _ = clamped(energy, params, x, y)
     probes = state_probes(network, jax.random.key(0), jnp.float64, ("a",))
     measured, _ = jax.jit(lambda p: state_curvature(energy, params, states, p, ("a",), 300))(probes)
     found = measured["a"]
@@ -83,7 +83,7 @@ def test_joint_curvature_bounds_the_hessian_of_simultaneous_moves() -> None:
     group = network.hidden
     probes = state_probes(network, jax.random.key(0), jnp.float64, group)
     sizes = {j: states[j].size for j in group}
-    flat = jnp.concatenate([states[j].ravel() for j in group])
+    flat = np.concatenate([np.ravel(states[j]) for j in group])
 
     def smooth(flat):
         cut = np.cumsum([0, *sizes.values()])
@@ -95,8 +95,12 @@ def test_joint_curvature_bounds_the_hessian_of_simultaneous_moves() -> None:
             total = total + node.potential.phi_conjugate(z) - jnp.sum(full[node.name][0] * z)
         return total
 
-    hessian = np.asarray(jax.jit(jax.hessian(smooth))(flat))
-    constants, _ = jax.jit(lambda p: state_curvature(energy, params, states, p, group, 300))(probes)
+    @compiled
+    def both(flat, probes):
+        constants, _ = state_curvature(energy, params, states, probes, group, 300)
+        return jax.hessian(smooth)(flat), constants
+
+    hessian, constants = both(flat, probes)
     bound = [np.full(sizes[j], constants[j]) for j in group]
     assert np.linalg.eigvalsh(np.diag(np.concatenate(bound)) - hessian).min() >= -1e-8
 
@@ -106,22 +110,27 @@ def test_parameter_curvature_is_the_norm_of_the_design(net: str) -> None:
     network = NETWORKS[net]()
     energy = LiftedEnergy(network)
     params, x, y = example(network, samples=4)
-    states, _, _ = energy.clamp(x, y, params)
+    states, _, _ = clamped(energy, params, x, y)
     probes = parameter_probes(network, jax.random.key(0), jnp.float64)
     found, _ = jax.jit(lambda p: parameter_curvature(energy, states, p, 500))(probes)
-    for name in probes:
-        node = network.node(name)
-        inputs = tuple(states[p] for p in node.parents)
-        flat, unravel = jax.flatten_util.ravel_pytree(params[name])
-        unit = jnp.eye(len(flat))
 
-        def apply(t, node=node, unravel=unravel, inputs=inputs):
-            return node.affine.apply(unravel(t), *inputs).ravel()
+    @compiled
+    def jacobians(params, states):
+        columns = {}
+        for name in probes:
+            node = network.node(name)
+            inputs = tuple(states[p] for p in node.parents)
+            flat, unravel = jax.flatten_util.ravel_pytree(params[name])
 
-        design = jax.jit(jax.vmap(apply))
-        # Columns of the Jacobian; what does not depend on the parameters is taken off.
-        jacobian = design(unit) - design(0 * unit)
-        expected = np.linalg.norm(np.asarray(jacobian), 2) ** 2 / 4
+            def apply(t, node=node, unravel=unravel, inputs=inputs):
+                return node.affine.apply(unravel(t), *inputs).ravel()
+
+            # What does not depend on the parameters is taken off.
+            columns[name] = jax.vmap(apply)(jnp.eye(flat.size)) - apply(0 * flat)
+        return columns
+
+    for name, jacobian in jacobians(params, states).items():
+        expected = np.linalg.norm(jacobian, 2) ** 2 / 4
         assert found[name] == pytest.approx(expected, rel=1e-6), name
 
 

@@ -15,7 +15,7 @@ from liftax.diagnostics._lanczos import lanczos
 from liftax.networks import INPUT, Network, chain, mlp
 from liftax.penalties import Hinge
 from liftax.potentials import ElasticNet
-from tests.helpers import compiled
+from tests.helpers import compiled, quick
 
 from .graphs import example, moved
 
@@ -229,7 +229,7 @@ def unit_conditions(penalty: str, samples: int) -> np.ndarray:
     return np.asarray(run(rng.standard_normal((samples, 30))))
 
 
-@pytest.mark.parametrize("penalty", TABLE)
+@pytest.mark.parametrize("penalty", quick(TABLE, "quadratic"))
 def test_condition_of_a_tanh_unit_grows_with_its_weight(penalty: str) -> None:
     """Published figures, of so many samples."""
     np.testing.assert_allclose(unit_conditions(penalty, 4_000), TABLE[penalty], rtol=0.15)
@@ -293,6 +293,7 @@ def test_fewer_samples_than_inputs_have_no_condition_unless_regularised() -> Non
         np.testing.assert_allclose(found.largest, plain.largest + 0.3)
 
 
+@pytest.mark.slow
 def test_fewer_steps_see_less_of_the_spectrum() -> None:
     """Ritz values lie inside the spectrum and spread with the steps (Cauchy interlacing)."""
     energy = LiftedEnergy(mlp([6, 7, 4], "tanh"), Quadratic())
@@ -340,9 +341,14 @@ def test_other_losses_count_with_their_second_derivative() -> None:
 def test_single_precision_stays() -> None:
     network = mlp([3, 4, 2])
     x, y = np.ones((5, 3), np.float32), np.zeros(5, np.int32)
-    params = network.init(KEY, jnp.float32)
     energy = LiftedEnergy(network)
-    found = gauss_newton_spectrum(energy, params, x, y, blocks=["layer1.u"], key=KEY)
+
+    @compiled
+    def run(key):
+        params = network.init(key, jnp.float32)
+        return gauss_newton_spectrum(energy, params, x, y, blocks=["layer1.u"], key=KEY)
+
+    found = run(KEY)
     assert list(found) == ["layer1.u"]
     assert {v.dtype for v in found["layer1.u"]} == {np.dtype(np.float32)}
     assert found["layer1.u"].smallest >= 0.99

@@ -55,7 +55,7 @@ LEARNERS = {
         ("threshold", Bregman()),
         ("thresholds", Lifted()),
         ("slope", Quadratic()),
-        ("slope", Bregman()),
+        pytest.param("slope", Bregman(), marks=pytest.mark.slow),
     ],
     ids=repr,
 )
@@ -88,9 +88,9 @@ def test_gradient_of_the_energy(name: str, penalty) -> None:
     ("name", "penalty"),
     [
         ("thresholds", Bregman()),
-        ("slope", Bregman()),
+        pytest.param("slope", Bregman(), marks=pytest.mark.slow),
         ("levels", Bregman()),
-        ("levels", Quadratic()),
+        pytest.param("levels", Quadratic(), marks=pytest.mark.slow),
     ],
     ids=repr,
 )
@@ -110,6 +110,7 @@ def test_one_sweep_tends_to_back_propagation(name: str, penalty) -> None:
     assert distance(swept[KEY], exact[KEY]) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_threshold_is_recovered() -> None:
     """Data of a network with threshold 0.5; with its weights given, training finds it."""
     network = Network(

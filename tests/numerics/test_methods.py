@@ -139,6 +139,7 @@ def test_implicit_step_is_the_minimiser() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_small_implicit_step_is_a_gradient_step() -> None:
     """As τ → 0 the change of Θ over τ tends to the gradient at the minimising activations."""
     network = perceptrons()

@@ -25,7 +25,7 @@ from liftax.blocks import _solve as systems
 from liftax.networks import INPUT, Network, chain
 from tests.helpers import compiled
 
-from .graphs import distance, example, perceptrons
+from .graphs import clamped, distance, example, perceptrons
 from .test_methods import gradient
 
 MAPS: dict[str, tuple[AbstractAffine, tuple[int, ...], int]] = {
@@ -78,12 +78,20 @@ def test_the_implicit_step_is_the_dense_solve(name: str, monkeypatch) -> None:
     energy, samples = CASES[name]()
     network = energy.network
     keys = jax.random.split(jax.random.key(3), 3)
-    params = jax.tree.map(lambda p: p + 0.1, network.init(keys[0], jnp.float64))
-    x = jax.random.normal(keys[1], (samples, *network.input_shape), jnp.float64)
-    states, _ = network.forward(params, x)
-    signals = {
-        n.name: jax.random.normal(keys[2], states[n.name].shape, jnp.float64) for n in network.nodes
-    }
+
+    @jax.jit
+    def drawn():
+        params = jax.tree.map(lambda p: p + 0.1, network.init(keys[0], jnp.float64))
+        x = jax.random.normal(keys[1], (samples, *network.input_shape), jnp.float64)
+        states, _ = network.forward(params, x)
+        like = {n.name: states[n.name].shape for n in network.nodes}
+        return (
+            params,
+            states,
+            {n: jax.random.normal(keys[2], s, jnp.float64) for n, s in like.items()},
+        )
+
+    params, states, signals = drawn()
     tau, small, factor = 1.7, 1e-7, 0.6
 
     @compiled
@@ -144,7 +152,7 @@ def test_large_systems_go_to_conjugate_gradients(monkeypatch) -> None:
     network = chain((4,), [(Dense(3), "softmax")])
     params, x, y = example(network)
     energy = LiftedEnergy(network, weights={"layer1": 1.4})
-    states, z, _ = energy.clamp(x, y, params)
+    states, z, _ = clamped(energy, params, x, y)
 
     def steps(params):
         signals = {n.name: energy.residual(states, z, n.name) for n in network.nodes}

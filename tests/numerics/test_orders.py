@@ -30,7 +30,7 @@ from liftax.blocks._step import Memory
 from liftax.networks import INPUT, Network
 from tests.helpers import compiled
 
-from .graphs import example, moved, perceptrons, residual
+from .graphs import clamped, example, moved, perceptrons, residual
 from .problems import assert_descends, energies
 
 STEP = ProximalGradient(Fixed(0.3))
@@ -166,7 +166,7 @@ def test_the_constant_of_a_node_that_is_a_parent_thrice() -> None:
     params, x, y = example(network)
     params["b"] = (params["b"][0],) * 3
     energy = LiftedEnergy(network)
-    states, z, _ = energy.clamp(x, y, params)
+    states, z, _ = clamped(energy, params, x, y)
 
     @compiled
     def constant(params):

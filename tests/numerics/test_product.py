@@ -55,7 +55,7 @@ from liftax.potentials import (
     Sparsemax,
     Tanh,
 )
-from tests.helpers import compiled
+from tests.helpers import compiled, quick
 
 from .graphs import convolutional, distance, example, moved, skips
 
@@ -196,10 +196,23 @@ def gradients(penalty: str, net: str) -> None:
     assert distance(states, smooth) < 1e-10
 
 
-# For the fast set every method once, each penalty and small network in turn.
+# Every method once, each penalty and small network in turn; fast are those that no other fast test
+# runs, or not in full.
 SMALL = ("tanh", "soft_threshold", "ball", "huber", "softplus", "elastic net", "softmax")
+FAST = (
+    "backtracking",
+    "adam",
+    "one sweep, implicit",
+    "back-propagation",
+)
 QUICK = [
-    (method, list(PENALTIES)[i % 3], SMALL[i % len(SMALL)]) for i, method in enumerate(METHODS)
+    pytest.param(
+        method,
+        list(PENALTIES)[i % 3],
+        SMALL[i % len(SMALL)],
+        marks=[] if method in FAST else [pytest.mark.slow],
+    )
+    for i, method in enumerate(METHODS)
 ]
 
 
@@ -223,6 +236,6 @@ def test_gradients_of_the_whole_product(penalty: str, net: str) -> None:
     gradients(penalty, net)
 
 
-@pytest.mark.parametrize("net", ["tied resnet", "sparsemax"])
+@pytest.mark.parametrize("net", quick(["tied resnet", "sparsemax"], "sparsemax"))
 def test_gradients(net: str) -> None:
     gradients("bregman", net)
