@@ -10,6 +10,7 @@ from liftax import networks as networks
 from liftax import objectives as objectives
 from liftax import penalties as penalties
 from liftax import potentials as potentials
+from liftax import restoration as restoration
 from liftax import training as training
 from liftax._solution import NoClosedForm as NoClosedForm
 from liftax._solution import Reason as Reason

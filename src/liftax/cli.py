@@ -3,14 +3,17 @@
 import importlib.metadata
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(runs/NAME)")]
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+Photo = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
+Sigma = Annotated[float | None, tyro.conf.arg(metavar="S", help_behavior_hint="(estimated)")]
 Seeds = Annotated[
     tuple[int, ...],
     tyro.conf.arg(name="seed", metavar="N ...", help_behavior_hint="(the configured ones)"),
@@ -53,6 +56,40 @@ def _reproduce(
     for line in record.headline:
         print(line)
     print(f"report: {(folder / 'report.html').resolve()}")
+
+
+@_app.command(name="restore")
+def _restore(
+    photo: Photo,
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE")],
+    task: Literal["denoise", "deblur", "inpaint"] = "denoise",
+    sigma: Sigma = None,
+    model: Annotated[str, tyro.conf.arg(metavar="M")] = "denoise",
+    mask: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None,
+    blur: Annotated[str | None, tyro.conf.arg(metavar="S|FILE", help_behavior_hint="")] = None,
+    tile: Annotated[int, tyro.conf.arg(metavar="N")] = 512,
+) -> None:
+    """Restore a photograph of any size: PNG, JPEG, TIFF or npy, grey or colour, 8 or 16 bit.
+
+    Args:
+        photo: the file.
+        out: file to write.
+        task: what is wrong with it.
+        sigma: standard deviation of the noise, white being 1.
+        model: a model of the package, or a file from `liftax reproduce denoiser`.
+        mask: inpainting: image of the same size, white where pixels are missing.
+        blur: deblurring: standard deviation of a Gaussian in pixels, or an image of the kernel.
+        tile: largest side in pixels that is computed at once.
+    """
+    _prepare_jax()
+    from liftax.restoration import restore
+
+    begin = time.perf_counter()
+    done = restore(photo, out, task, sigma=sigma, model=model, mask=mask, blur=blur, tile=tile)
+    height, width, channels = done.shape
+    kind = "grey" if channels == 1 else "colour"
+    print(f"{photo}: {width}x{height}, {kind}, noise {done.sigma:.3f}")
+    print(f"written: {out.resolve()} ({time.perf_counter() - begin:.1f} s)")
 
 
 @_app.command(name="version")

@@ -14,7 +14,7 @@ import safetensors
 import safetensors.numpy
 
 from liftax.training._checkpoint import latest_checkpoint, save_checkpoint
-from liftax.training._model_file import load_model, save_model
+from liftax.training._model_file import as_params, load_model, save_model
 
 
 class Pair(eqx.Module):
@@ -233,3 +233,16 @@ def test_model_errors_name_path_and_cure(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, {}, {}, "")
     with pytest.raises(ValueError, match="its format is 'liftax checkpoint 1', not 'liftax model"):
         load_model(tmp_path / "step-00000001.safetensors")
+
+
+def test_arrays_of_a_file_take_the_structure_of_parameters(tmp_path: Path) -> None:
+    params = {"a": {"weight": jnp.ones((2, 3))}, "b": (jnp.zeros(2), jnp.ones(1))}
+    save_model(tmp_path / "m.safetensors", params)
+    arrays, _ = load_model(tmp_path / "m.safetensors")
+    found = as_params(arrays, jax.eval_shape(lambda: params))
+    assert jax.tree.structure(found) == jax.tree.structure(params)
+    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), found, params))
+    with pytest.raises(ValueError, match=r"arrays: b\.1 stand only in the file or only"):
+        as_params(arrays, {"a": params["a"], "b": params["b"][:1]})
+    with pytest.raises(ValueError, match=r"a\.weight has the shape \(2, 3\)"):
+        as_params(arrays, {**params, "a": {"weight": jnp.ones((3, 2))}})

@@ -15,7 +15,7 @@ import numpy as np
 from liftax._files import plain, writable_folder, write_json, write_text
 from liftax.experiments._journal import Journal, Rows
 from liftax.experiments._report import Report
-from liftax.training import Result, save_model
+from liftax.training import Checkpoints, Result, save_model
 
 
 @dataclasses.dataclass
@@ -29,6 +29,7 @@ class Record:
         rows: history rows of all runs, written to ``history.jsonl``.
         report: the page.
         model: the network to save.
+        meta: notes to save with the model.
         headline: the two or three lines that matter most.
         journal: keeps finished runs on disk while the experiment goes on.
     """
@@ -41,6 +42,7 @@ class Record:
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     headline: list[str] = dataclasses.field(default_factory=list)
     model: Result | None = None
+    meta: dict[str, Any] = dataclasses.field(default_factory=dict)
     journal: Journal | None = None
 
     def run(self, start: Callable[[], Result], **labels: Any) -> Rows:
@@ -55,6 +57,12 @@ class Record:
         if self.journal is not None:
             self.journal.add(labels, result.history.rows)
         return result.history.rows
+
+    def checkpoints(self, **labels: Any) -> Checkpoints | None:
+        """For `fit`: a run of an earlier process goes on, or is there, with its parameters."""
+        if self.journal is None:
+            return None
+        return Checkpoints(self.journal.folder(labels), every=500, resume=True)
 
     def add(self, result: Result, **labels: Any) -> Result:
         """Keep the history of a run under its labels."""
@@ -99,7 +107,7 @@ def reproduce(
     """Run an experiment and write ``metrics.json, history.jsonl, model.safetensors, report.html``.
 
     Until it is complete, finished runs that the experiment hands to `Record.run` are kept in
-    ``history.part.jsonl``: the same call goes on from there after a crash.
+    ``history.part.jsonl``, long runs in ``checkpoints.part``: the same call goes on from there after a crash.
 
     Args:
         experiment: what to run.
@@ -139,7 +147,8 @@ def reproduce(
     lines = [json.dumps(plain(row)) for row in record.rows]
     write_text(folder / "history.jsonl", "".join(line + "\n" for line in lines))
     if record.model is not None:
-        meta = {"experiment": experiment.name, "network": repr(record.model.energy.network)}
+        network = repr(record.model.energy.network)
+        meta = {"experiment": experiment.name, "network": network, **record.meta}
         save_model(folder / "model.safetensors", record.model.params, meta)
     record.report.save(folder / "report.html")
     record.journal.close()

@@ -1,6 +1,7 @@
 """Finished runs on disk, so that a killed experiment goes on where it stopped."""
 
 import json
+import shutil
 import zlib
 from collections import deque
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from liftax._files import plain, write_text
 
+_FOLDER = "checkpoints.part"
 Rows = list[dict[str, Any]]
 
 
@@ -22,6 +24,7 @@ class Journal:
         self.path = path
         self._known: dict[str, deque[Rows]] = {}
         head = json.dumps({"settings": plain(settings), "library": _checksum()}, sort_keys=True)
+        self._head = head
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         whole = []
         for line in lines[1:] if lines[:1] == [head] else []:
@@ -44,9 +47,15 @@ class Journal:
             # Unlike the published files this one may hold NaN, and gives it back.
             file.write(json.dumps({"labels": plain(labels), "rows": rows}) + "\n")
 
+    def folder(self, labels: dict[str, Any]) -> Path:
+        """Where the run of these labels may keep its checkpoints: another one for other settings."""
+        code = zlib.crc32((self._head + _key(labels)).encode())
+        return self.path.with_name(_FOLDER) / f"{code:08x}"
+
     def close(self) -> None:
-        """The experiment is complete: remove the file."""
+        """The experiment is complete: remove the file and the checkpoints."""
         self.path.unlink(missing_ok=True)
+        shutil.rmtree(self.path.with_name(_FOLDER), ignore_errors=True)
 
 
 def _key(labels: dict[str, Any]) -> str:

@@ -19,7 +19,8 @@ COLOURS = (
 )
 
 
-def _new(columns: int = 1, rows: int = 1, size: tuple[float, float] = (6.4, 3.9)) -> tuple:
+def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] = (6.4, 3.9)) -> tuple:
+    """A figure and its grid of axes, rows first."""
     # The object interface needs no display and leaves the user's matplotlib settings alone.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ def curves(
         log: axes on a logarithmic scale, any of ``"x"``, ``"y"``.
         baseline: labels drawn dashed.
     """
-    figure, ((axes,),) = _new()
+    figure, ((axes,),) = new_figure()
     _draw(axes, series, dict(zip(series, itertools.cycle(COLOURS), strict=False)), baseline)
     _label(axes, x, y, log)
     axes.legend(frameon=False, fontsize=9)
@@ -75,7 +76,7 @@ def panels(
     labels = dict.fromkeys(label for series in groups.values() for label in series)
     colours = dict(zip(labels, itertools.cycle(COLOURS), strict=False))
     columns = min(columns, len(groups))
-    figure, grid = _new(columns, -(-len(groups) // columns), size=(4.2, 3.3))
+    figure, grid = new_figure(columns, -(-len(groups) // columns), size=(4.2, 3.3))
     own, handles = len(labels) > len(COLOURS), {}
     for axes, (title, series) in zip(grid.ravel(), groups.items(), strict=False):
         if own:
@@ -133,7 +134,7 @@ def _ticks(limits: tuple[float, float]) -> tuple[float, ...]:
 def pictures(rows: Mapping[str, Any], shape: tuple[int, int]) -> Any:
     """Rows of grey pictures in [0, 1], one label a row."""
     count = max(len(images) for images in rows.values())
-    figure, axes = _new(count, len(rows), size=(0.85, 0.9))
+    figure, axes = new_figure(count, len(rows), size=(0.85, 0.9))
     for line, (label, images) in zip(axes, rows.items(), strict=True):
         for index, place in enumerate(line):
             place.set_xticks([])
@@ -150,7 +151,7 @@ def filters(weights: Any, shape: tuple[int, int], count: int = 32) -> Any:
     """What units of the first layer look for: columns of its weight matrix, strongest first."""
     weights = np.asarray(weights)
     order = np.argsort(-np.linalg.norm(weights, axis=0))[:count]
-    figure, axes = _new(16, -(-len(order) // 16), size=(0.55, 0.6))
+    figure, axes = new_figure(16, -(-len(order) // 16), size=(0.55, 0.6))
     for place, unit in zip(axes.ravel(), order, strict=False):
         limit = np.abs(weights[:, unit]).max() or 1.0
         place.imshow(weights[:, unit].reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit)

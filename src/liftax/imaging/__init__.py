@@ -4,12 +4,16 @@ from liftax.imaging._blur import Blur as Blur
 from liftax.imaging._blur import box_kernel as box_kernel
 from liftax.imaging._blur import gaussian_kernel as gaussian_kernel
 from liftax.imaging._blur import motion_kernel as motion_kernel
+from liftax.imaging._files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from liftax.imaging._files import bit_depth as bit_depth
 from liftax.imaging._files import read_image as read_image
 from liftax.imaging._files import write_image as write_image
 from liftax.imaging._fourier import Fourier as Fourier
+from liftax.imaging._half_quadratic import half_quadratic as half_quadratic
 from liftax.imaging._noise import gaussian_noise as gaussian_noise
 from liftax.imaging._noise import poisson_noise as poisson_noise
 from liftax.imaging._noise import salt_and_pepper as salt_and_pepper
+from liftax.imaging._noise_level import noise_level as noise_level
 from liftax.imaging._operator import AbstractOperator as AbstractOperator
 from liftax.imaging._operator import adjoint as adjoint
 from liftax.imaging._operator import power_norm as power_norm
@@ -17,6 +21,9 @@ from liftax.imaging._photographs import cached_patches as cached_patches
 from liftax.imaging._photographs import crop as crop
 from liftax.imaging._photographs import patches as patches
 from liftax.imaging._photographs import photographs as photographs
+from liftax.imaging._plug_and_play import FixedPoint as FixedPoint
+from liftax.imaging._plug_and_play import lipschitz_estimate as lipschitz_estimate
+from liftax.imaging._plug_and_play import plug_and_play as plug_and_play
 from liftax.imaging._quality import psnr as psnr
 from liftax.imaging._quality import ssim as ssim
 from liftax.imaging._radon import Radon as Radon

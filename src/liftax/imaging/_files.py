@@ -16,7 +16,8 @@ from jaxtyping import ArrayLike, Float
 from liftax._files import write_bytes
 
 LIMIT = 2**28
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # ITU-R BT.601, as in Pillow and MATLAB.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -82,8 +83,8 @@ def write_image(path: str | Path, pixels: ArrayLike, depth: int = 8) -> None:
     if not np.isfinite(image).all():
         raise ValueError("pixels holds NaN or infinity; clip or replace them")
     kind = path.suffix.lower()
-    if kind not in SUFFIXES:
-        raise ValueError(f"path must end in one of {', '.join(SUFFIXES)}, got {path.name!r}")
+    if kind not in IMAGE_SUFFIXES:
+        raise ValueError(f"path must end in one of {', '.join(IMAGE_SUFFIXES)}, got {path.name!r}")
     if depth not in (8, 16) or (depth == 16 and kind in (".jpg", ".jpeg")):
         raise ValueError(f"depth must be 8, or 16 for PNG and TIFF, got {depth} for {path.name!r}")
     stream = io.BytesIO()
@@ -94,6 +95,20 @@ def write_image(path: str | Path, pixels: ArrayLike, depth: int = 8) -> None:
         whole = np.rint(np.clip(image, 0, 1) * levels).astype(np.uint8 if depth == 8 else np.uint16)
         _encode(stream, whole, kind)
     write_bytes(path, stream.getvalue())
+
+
+def bit_depth(path: str | Path) -> int:
+    """8 or 16: what `write_image` needs to keep the grey levels of a file that `read_image` reads.
+
+    Files of other kinds than PNG and TIFF have 8.
+    """
+    content = Path(path).read_bytes()
+    if content.startswith(b"\x89PNG"):
+        return 16 if content[24:25] == b"\x10" else 8
+    if content[:4] in _TIFF:
+        with _package("tifffile", "tifffile").TiffFile(io.BytesIO(content)) as file:
+            return 8 if file.pages[0].bitspersample <= 8 else 16
+    return 8
 
 
 class _TooLarge(ValueError):
@@ -111,7 +126,7 @@ def _decoder(content: bytes) -> Callable[[bytes, int], np.ndarray]:
     # Pillow reads 16-bit colour as 8-bit: byte 24 is the depth, byte 25 the colour type.
     if content.startswith(b"\x89PNG") and content[24:25] == b"\x10":
         return _read_deep_png
-    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if content[:4] in _TIFF:
         return _read_tiff
     return _read_pillow
 

@@ -1,10 +1,12 @@
 """A trained network's parameters in a safetensors file that other tools read too."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from liftax._files import plain, write_bytes
@@ -54,6 +56,33 @@ def load_model(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
             f"path: {str(path)!r} is no valid model file: {reason}; save the model anew"
         ) from error
     return arrays, json.loads(texts.get("meta", "{}"))
+
+
+def as_params(arrays: Mapping[str, Any], like: Any) -> Any:
+    """The arrays of `load_model` in the structure of `like`.
+
+    Args:
+        arrays: by name.
+        like: parameters (or their shapes, from `jax.eval_shape`) of the network that was saved.
+
+    Raises:
+        ValueError: for missing or superfluous names and for other shapes.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    names = [".".join(_word(key) for key in keys) or "params" for keys, _ in leaves]
+    if set(names) != set(arrays):
+        other = sorted(set(names) ^ set(arrays))
+        raise ValueError(
+            f"arrays: {', '.join(other[:5])} stand only in the file or only in the network; "
+            "build the network that was saved"
+        )
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        if arrays[name].shape != leaf.shape:
+            raise ValueError(
+                f"arrays: {name} has the shape {arrays[name].shape}, the network's is "
+                f"{leaf.shape}; build the network that was saved"
+            )
+    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
 
 
 def _word(key: Any) -> str:

@@ -1,0 +1,84 @@
+"""Photographs to train on and to test on."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from liftax.experiments._held_out import NAMES, held_out
+from liftax.imaging import cached_patches, crop, gaussian_noise, psnr, ssim, tv_denoise
+
+
+def training_patches(source: str, samples: int | None = None) -> Float[np.ndarray, "n h w 1"]:
+    """Squares of 64x64 pixels in [0, 1]: of ``"photographs"``, or of two ``"samples"``.
+
+    The photographs are those of `liftax.imaging.photographs`; the samples come with scikit-learn
+    and need no download. Patches of one photograph stand together.
+    """
+    if source == "photographs":
+        whole = np.asarray(cached_patches()[:samples])
+        return whole.astype(np.float32) / 255
+    import sklearn.datasets
+
+    found = []
+    for name in ("china", "flower"):
+        image = sklearn.datasets.load_sample_image(f"{name}.jpg").mean(-1, keepdims=True) / 255
+        tops = [(i, j) for i in range(0, 384, 64) for j in range(0, 640, 64)]
+        found += [image[i : i + 64, j : j + 64] for i, j in tops]
+    return np.stack(found).astype(np.float32)[:samples]
+
+
+def test_photographs(source: str) -> tuple[tuple[str, ...], Float[np.ndarray, "n h w 1"]]:
+    """Names and pictures: the 18 of `held_out`, or crops of two that need no download."""
+    if source == "photographs":
+        return NAMES, held_out()
+    import skimage.data
+
+    whole = [skimage.data.camera()[..., None], skimage.data.coins()[..., None]]
+    return ("camera", "coins"), np.stack([crop(w.astype(np.float32) / 255, 96) for w in whole])
+
+
+def with_noise(
+    pictures: Float[np.ndarray, "n h w c"], sigma: float
+) -> Float[np.ndarray, "n h w c"]:
+    """Gaussian noise from one generator with the seed 0, picture after picture."""
+    rng = np.random.default_rng(0)
+    return np.stack([p + rng.normal(0, sigma, p.shape) for p in pictures]).astype(np.float32)
+
+
+@jax.jit
+def turned(key: PRNGKeyArray, x: Float[Array, "n s s c"]) -> Float[Array, "n s s c"]:
+    """A batch of squares in one of the eight positions of a square."""
+    for axes, k in zip(((1,), (2,), None), jax.random.split(key, 3), strict=True):
+        moved = jnp.swapaxes(x, 1, 2) if axes is None else jnp.flip(x, axes)
+        x = jnp.where(jax.random.bernoulli(k), moved, x)
+    return x
+
+
+def noisier(
+    key: PRNGKeyArray, x: Float[Array, "n s s c"], sigma: Any
+) -> tuple[Float[Array, "n s s c"], Float[Array, "n s s c"]]:
+    """A batch turned, with noise, and without."""
+    first, second = jax.random.split(key)
+    clean = turned(first, x)
+    return gaussian_noise(second, clean, sigma), clean
+
+
+def scores(images: Any, pictures: Any) -> Float[np.ndarray, "n 2"]:
+    """PSNR in dB and SSIM of each image."""
+    return np.array([_quality(x, p) for x, p in zip(images, pictures, strict=True)])
+
+
+@jax.jit
+def _quality(x: Float[Array, "h w c"], reference: Float[Array, "h w c"]) -> tuple[Array, Array]:
+    return psnr(x, reference), ssim(x, reference)
+
+
+def best_total_variation(
+    noisy: Float[np.ndarray, "n h w c"], pictures: Any, weights: Any
+) -> Float[np.ndarray, "n h w c"]:
+    """By the weight with the highest mean PSNR on these very pictures."""
+    tries = [np.stack([tv_denoise(y, weight).x for y in noisy]) for weight in weights]
+    return max(tries, key=lambda images: scores(images, pictures)[:, 0].mean())

@@ -1,0 +1,147 @@
+"""A trained network as a denoiser for any noise level, image size and number of channels."""
+
+import functools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from liftax.affine import Convolution, Residual, TransposedConvolution
+from liftax.imaging import noise_level
+from liftax.networks import INPUT, Network, Params, dcp, ddfb, ddifb, dscp
+from liftax.restoration._tiles import tiled
+from liftax.training import as_params, load_model
+
+NETWORKS = {"ddfb": ddfb, "ddifb": ddifb, "dcp": dcp, "dscp": dscp}
+_FOLDER = Path(__file__).parent / "models"
+# Models that come with the package.
+MODELS = ("denoise",)
+
+
+class Denoiser(eqx.Module):
+    r"""$D_\sigma(y) = \frac12 + \frac{\sigma}{\sigma_0}\,
+    N\left(\frac{\sigma_0}{\sigma}(y - \frac12)\right)$.
+
+    A network N that removes noise of the level σ₀ removes any, on images of another contrast: that
+    is, its thresholds are proportional to σ. Channels are restored each for itself.
+
+    Attributes:
+        params: of the network.
+        family: name of the builder, one of ddfb, ddifb, dcp, dscp.
+        arguments: of the builder, without the shape, as pairs.
+        sigma: σ₀.
+    """
+
+    params: Params
+    family: str = eqx.field(static=True)
+    arguments: tuple[tuple[str, Any], ...] = eqx.field(static=True)
+    sigma: float = eqx.field(static=True)
+
+    def network(self, height: int, width: int) -> Network:
+        """The network for one channel of images of this size."""
+        return NETWORKS[self.family]((height, width, 1), **dict(self.arguments), interval=None)
+
+    def at(self, sigma: ArrayLike) -> Callable[[Array], Array]:
+        r"""$D_\sigma$, a function of JAX of (height, width, channels): for `plug_and_play`."""
+        return jax.tree_util.Partial(_swapped, self, jnp.asarray(sigma, jnp.float32))
+
+    def restore(self, image: Array, sigma: Array) -> Array:
+        r"""$D_\sigma$ of (height, width, channels), traceable: for `half_quadratic`."""
+        scale = jnp.asarray(self.sigma / sigma, image.dtype)
+        network = self.network(*image.shape[:2])
+        planes = jnp.moveaxis(scale * (image - 0.5), -1, 0)[..., None]
+        out = network(self.params, planes)[..., 0]
+        return jnp.moveaxis(out, 0, -1) / scale + 0.5
+
+    def __call__(
+        self, image: ArrayLike, sigma: float | None = None, tile: int = 512
+    ) -> Float[np.ndarray, "h w c"]:
+        """The image without its noise, float32, not clipped.
+
+        Args:
+            image: (height, width, channels), range [0, 1].
+            sigma: standard deviation of the noise; None estimates it by `noise_level`.
+            tile: largest side that is computed at once; larger images are cut into squares whose
+                overlap makes the result that of the whole.
+
+        Raises:
+            ValueError: for another number of axes, values that are not finite, a sigma that is not
+                positive and a tile that is too small.
+        """
+        pixels = np.asarray(image, np.float32)
+        if pixels.ndim != 3 or not pixels.size or not np.isfinite(pixels).all():
+            raise ValueError(
+                f"image must be (height, width, channels) of finite values, got {pixels.shape}"
+            )
+        if sigma is None:
+            sigma = noise_level(pixels) if min(pixels.shape[:2]) >= 4 else 0.0
+            if sigma == 0:  # nothing to remove
+                return pixels
+        if not (sigma > 0 and math.isfinite(sigma)):
+            raise ValueError(f"sigma must be positive, got {sigma}; 0.1 is strong noise")
+        level = jnp.float32(sigma)
+        return tiled(
+            lambda square: np.asarray(_denoise(self, level, jnp.asarray(square))),
+            pixels,
+            tile,
+            self.reach,
+        )
+
+    @functools.cached_property
+    def reach(self) -> int:
+        """How far a pixel of the result depends on others."""
+        return reach(self.network(8, 8))
+
+
+def reach(network: Network) -> int:
+    """Pixels from the centre to the edge of the receptive field, for networks without strides.
+
+    Raises:
+        ValueError: for a map whose field is not known.
+    """
+    far = {INPUT: 0}
+    for node in network.nodes:
+        inner = node.affine.map if isinstance(node.affine, Residual) else node.affine
+        if not isinstance(inner, Convolution | TransposedConvolution):
+            raise ValueError(f"node {node.name!r}: {type(inner).__name__} has no receptive field")
+        side = max(inner.kernel) // 2
+        far[node.name] = side + max(far[parent] for parent in node.parents)
+    return far[network.output]
+
+
+def load_denoiser(model: str | Path = "denoise") -> Denoiser:
+    """A denoiser that comes with the package, or one from a file.
+
+    Args:
+        model: one of `MODELS`, or a file written by ``liftax reproduce denoiser``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or holds another kind of model.
+    """
+    known = str(model) in MODELS
+    arrays, meta = load_model(_FOLDER / f"{model}.safetensors" if known else model)
+    if meta.get("task") != "denoise" or meta.get("family") not in NETWORKS:
+        raise ValueError(
+            f"model: {str(model)!r} is no denoiser; train one by `liftax reproduce denoiser`, or "
+            f"take one of {', '.join(MODELS)}"
+        )
+    build, arguments = NETWORKS[meta["family"]], meta["arguments"]
+    network = build((8, 8, 1), **arguments, interval=None)
+    like = jax.eval_shape(network.init, jax.random.key(0))
+    return Denoiser(
+        as_params(arrays, like), meta["family"], tuple(sorted(arguments.items())), meta["sigma"]
+    )
+
+
+def _swapped(denoiser: Denoiser, sigma: Array, image: Array) -> Array:
+    return denoiser.restore(image, sigma)
+
+
+_denoise = eqx.filter_jit(_swapped)

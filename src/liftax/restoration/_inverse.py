@@ -1,0 +1,97 @@
+"""Deblurring and inpainting with a denoiser."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from liftax.imaging import AbstractOperator, Blur, Compose, Mask, half_quadratic
+from liftax.restoration._denoiser import Denoiser
+from liftax.restoration._tiles import tiled
+
+# Levels of the denoiser: the first one, and how many.
+_BLURRED, _MISSING = (0.2, 8), (0.5, 30)
+# Noise below this is taken for this: a photograph has 256 grey levels.
+_LEAST = 1 / 256
+_OVERLAP = 48
+_WEIGHT = 0.2
+
+
+def deblurred(
+    denoiser: Denoiser,
+    image: Float[np.ndarray, "h w c"],
+    kernel: Float[np.ndarray, "kh kw"],
+    sigma: float,
+    tile: int = 512,
+) -> Float[np.ndarray, "h w c"]:
+    r"""`half_quadratic` for $y = (k * x)|_\Omega + $ noise.
+
+    x lives on a larger rectangle than Ω, so that nothing is assumed about what lies outside.
+
+    Args:
+        denoiser: of photographs.
+        image: y, (height, width, channels).
+        kernel: k, both sides odd.
+        sigma: standard deviation of the noise.
+        tile: largest side that is computed at once.
+
+    Raises:
+        ValueError: for a kernel with an even side or a tile that is too small.
+    """
+    (top, left), first = (n // 2 for n in kernel.shape), (0, 0)
+    rim = ((top, top), (left, left), first)
+
+    def piece(square: np.ndarray) -> np.ndarray:
+        y = np.pad(square, rim, mode="symmetric")
+        inside = np.pad(np.ones_like(square[..., :1]), rim)
+        blur = Compose(Mask(inside, y.shape[2]), Blur(y.shape, kernel, "periodic"))
+        x = _restored((blur, denoiser, sigma), inside * y, y, _BLURRED)
+        return x[top : x.shape[0] - top, left : x.shape[1] - left]
+
+    return tiled(piece, image, tile, _OVERLAP + max(kernel.shape))
+
+
+def inpainted(
+    denoiser: Denoiser,
+    image: Float[np.ndarray, "h w c"],
+    missing: Float[np.ndarray, "h w 1"],
+    sigma: float,
+    tile: int = 512,
+) -> Float[np.ndarray, "h w c"]:
+    """`half_quadratic` for an image of which pixels are missing.
+
+    Args:
+        denoiser: of photographs.
+        image: (height, width, channels); missing pixels may have any value.
+        missing: 1 where a pixel is missing, 0 elsewhere.
+        sigma: standard deviation of the noise; without noise known pixels keep their values.
+        tile: largest side that is computed at once.
+
+    Raises:
+        ValueError: for a tile that is too small.
+    """
+
+    def piece(square: np.ndarray) -> np.ndarray:
+        y, known = square[..., :-1], 1 - square[..., -1:]
+        mean = (known * y).sum(axis=(0, 1)) / max(float(known.sum()), 1.0)
+        start = known * y + (1 - known) * mean
+        x = _restored((Mask(known, y.shape[2]), denoiser, sigma), known * y, start, _MISSING)
+        x = np.where(known > 0, y, x) if sigma == 0 else x
+        return np.concatenate([x, square[..., -1:]], axis=-1)
+
+    return tiled(piece, np.concatenate([image, missing], axis=-1), tile, _OVERLAP)[..., :-1]
+
+
+def _restored(
+    problem: tuple[AbstractOperator, Denoiser, float],
+    y: np.ndarray,
+    start: np.ndarray,
+    schedule: tuple[float, int],
+) -> Float[np.ndarray, "h w c"]:
+    """With levels from the schedule's first one to that of the noise."""
+    operator, denoiser, sigma = problem
+    noise = max(sigma, _LEAST)
+    levels = np.geomspace(schedule[0], noise, schedule[1])
+    x = half_quadratic(
+        operator, jnp.asarray(y), denoiser.restore, levels, noise, weight=_WEIGHT, start=start
+    )
+    return np.asarray(x)

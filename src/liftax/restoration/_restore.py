@@ -1,0 +1,119 @@
+"""From a photograph's file to the restored photograph's file."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from liftax._files import writable_folder
+from liftax.imaging import (
+    IMAGE_SUFFIXES,
+    bit_depth,
+    gaussian_kernel,
+    noise_level,
+    read_image,
+    write_image,
+)
+from liftax.restoration._denoiser import load_denoiser
+from liftax.restoration._inverse import deblurred, inpainted
+
+TASKS = ("denoise", "deblur", "inpaint")
+
+
+class Restoration(NamedTuple):
+    """What `restore` did.
+
+    Attributes:
+        shape: of the photograph, (height, width, channels).
+        sigma: noise level that was assumed.
+    """
+
+    shape: tuple[int, ...]
+    sigma: float
+
+
+def restore(
+    photo: str | Path,
+    out: str | Path,
+    task: str = "denoise",
+    *,
+    sigma: float | None = None,
+    model: str | Path = "denoise",
+    mask: str | Path | None = None,
+    blur: float | str | Path | None = None,
+    tile: int = 512,
+) -> Restoration:
+    """Restore a photograph: grey or colour, of any size, in tiles above `tile` pixels.
+
+    Denoising applies the model once. Deblurring and inpainting are plug-and-play forward-backward
+    iterations with it, for falling noise levels.
+
+    Args:
+        photo: file that `read_image` reads.
+        out: file that `write_image` writes; 16 bits stay 16 if its format has them.
+        task: "denoise", "deblur" or "inpaint".
+        sigma: standard deviation of the noise, white being 1; None estimates it.
+        model: for `load_denoiser`.
+        mask: for inpainting, an image of the same size, white where pixels are missing.
+        blur: for deblurring, the standard deviation of a Gaussian in pixels, or an image of the
+            kernel (both sides odd; divided by its sum).
+        tile: largest side that is computed at once.
+
+    Raises:
+        FileNotFoundError: for files that are not there.
+        ValueError: for an unknown task, a file that is no image, a missing or unfitting mask or
+            blur, a sigma or tile out of range.
+    """
+    if task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    if Path(out).suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"out must end in one of {', '.join(IMAGE_SUFFIXES)}, got {str(out)!r}")
+    writable_folder(Path(out).parent, "out")
+    denoiser, pixels = load_denoiser(model), read_image(photo)
+    if sigma is None:
+        sigma = noise_level(pixels) if min(pixels.shape[:2]) >= 4 else 0.0
+    if not 0 <= sigma < 10:
+        raise ValueError(f"sigma must be at least 0, white being 1, got {sigma}")
+    if task == "denoise":
+        restored = denoiser(pixels, sigma, tile) if sigma else pixels
+    elif task == "deblur":
+        restored = deblurred(denoiser, pixels, _kernel(blur), sigma, tile)
+    else:
+        restored = inpainted(denoiser, pixels, _missing(mask, pixels), sigma, tile)
+    deep = bit_depth(photo) == 16 and Path(out).suffix.lower() not in (".jpg", ".jpeg")
+    write_image(out, restored, 16 if deep else 8)
+    return Restoration(pixels.shape, sigma)
+
+
+def _kernel(blur: float | str | Path | None) -> Float[np.ndarray, "kh kw"]:
+    """A Gaussian to three standard deviations, or an image."""
+    if blur is None:
+        raise ValueError("blur: deblurring needs a Gaussian's standard deviation or a kernel file")
+    try:
+        width = float(str(blur))
+    except ValueError:
+        kernel = read_image(str(blur), grey=True)[..., 0]
+        if not kernel.sum() > 0:
+            raise ValueError(f"blur: {str(blur)!r} is black; a kernel has a positive sum") from None
+        return kernel / kernel.sum()
+    if not 0 < width <= 20:
+        raise ValueError(f"blur must be in (0, 20] pixels, got {width}")
+    return np.asarray(gaussian_kernel(width, max(1, round(3 * width))))
+
+
+def _missing(
+    mask: str | Path | None, pixels: Float[np.ndarray, "h w c"]
+) -> Float[np.ndarray, "h w 1"]:
+    """1 where pixels are missing."""
+    if mask is None:
+        raise ValueError("mask: inpainting needs an image that is white where pixels are missing")
+    missing = (read_image(mask, grey=True) > 0.5).astype(np.float32)
+    if missing.shape[:2] != pixels.shape[:2]:
+        raise ValueError(
+            f"mask is {missing.shape[1]}x{missing.shape[0]} pixels, the photograph "
+            f"{pixels.shape[1]}x{pixels.shape[0]}; make them equal"
+        )
+    if missing.all():
+        raise ValueError("mask: all pixels are missing (white); is it inverted?")
+    return missing

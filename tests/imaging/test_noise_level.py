@@ -1,0 +1,24 @@
+"""The estimated noise level against scikit-image's."""
+
+import numpy as np
+import pytest
+from skimage.data import camera
+from skimage.restoration import estimate_sigma
+
+from liftax.imaging import noise_level
+
+
+@pytest.mark.parametrize("sigma", [0.03, 0.1, 0.3])
+def test_estimate_agrees_with_scikit_image(sigma: float) -> None:
+    noise = np.random.default_rng(0).normal(0, sigma, (301, 256, 3))
+    image = camera()[100:401, 100:356, None] / 255 + noise
+    want = np.mean(estimate_sigma(image, channel_axis=-1))
+    assert noise_level(image) == pytest.approx(want, rel=0.03)
+    assert noise_level(noise) == pytest.approx(sigma, rel=0.02)
+
+
+def test_planes_have_no_noise_and_shapes_are_checked() -> None:
+    rows, columns = np.mgrid[:9, :8]
+    assert noise_level((rows + 2 * columns)[..., None]) < 1e-12
+    with pytest.raises(ValueError, match="image must be"):
+        noise_level(np.zeros((3, 9, 1)))

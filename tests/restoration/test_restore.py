@@ -1,0 +1,110 @@
+"""Files in, restored files out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+from liftax.cli import main
+from liftax.imaging import Blur, bit_depth, gaussian_kernel, psnr, read_image, write_image
+from liftax.restoration import load_denoiser, restore
+from liftax.training import save_model
+
+CAMERA = (skimage.data.camera()[60:156, 180:270, None] / 255).astype(np.float32)
+
+
+def noisy(clean: np.ndarray, sigma: float) -> np.ndarray:
+    return clean + np.random.default_rng(0).normal(0, sigma, clean.shape).astype(np.float32)
+
+
+def test_the_shipped_denoiser_removes_noise() -> None:
+    """Of several levels, given or estimated."""
+    denoiser = load_denoiser()
+    for sigma, gain in ((0.05, 4), (0.1, 6)):
+        y = noisy(CAMERA, sigma)
+        assert psnr(denoiser(y, sigma), CAMERA) > psnr(y, CAMERA) + gain
+        assert psnr(denoiser(y), CAMERA) > psnr(y, CAMERA) + gain - 0.5
+
+
+@pytest.mark.parametrize(("suffix", "depth"), [(".png", 8), (".png", 16), (".tif", 16)])
+def test_denoising_keeps_shape_and_depth(tmp_path: Path, suffix: str, depth: int) -> None:
+    colour = np.clip(noisy(np.repeat(CAMERA, 3, axis=2), 0.1), 0, 1)
+    photo, out = tmp_path / f"photo{suffix}", tmp_path / f"new/out{suffix}"
+    write_image(photo, colour, depth)
+    main(["restore", str(photo), "--out", str(out), "--tile", "90"])
+    assert bit_depth(out) == bit_depth(photo) == depth
+    found = read_image(out)
+    assert found.shape == colour.shape
+    clean = np.repeat(CAMERA, 3, axis=2)
+    assert psnr(found, clean) > psnr(colour, clean) + 5
+    assert np.unique(found).size > 256 if depth == 16 else np.unique(found).size <= 256
+
+
+def test_inpainting_fills_what_is_missing_and_keeps_the_rest(tmp_path: Path) -> None:
+    hidden = np.random.default_rng(0).uniform(size=CAMERA.shape[:2]) < 0.5
+    write_image(tmp_path / "mask.png", hidden.astype(float))
+    write_image(tmp_path / "photo.png", np.where(hidden[..., None], 1, CAMERA))
+    restore(
+        tmp_path / "photo.png",
+        tmp_path / "out.png",
+        "inpaint",
+        sigma=0.0,
+        mask=tmp_path / "mask.png",
+    )
+    found = read_image(tmp_path / "out.png")
+    np.testing.assert_allclose(found[~hidden], CAMERA[~hidden], atol=1 / 500)
+    blank = np.where(hidden[..., None], CAMERA[~hidden].mean(), CAMERA)
+    assert psnr(found, CAMERA) > psnr(blank, CAMERA) + 8
+
+
+def test_deblurring_sharpens(tmp_path: Path) -> None:
+    kernel = np.asarray(gaussian_kernel(1.5, 4))
+    y = noisy(np.asarray(Blur(CAMERA.shape, kernel).apply(CAMERA)), 0.005)
+    write_image(tmp_path / "photo.tif", y, 16)
+    write_image(tmp_path / "kernel.tif", kernel / kernel.max(), 16)
+    gains = []
+    for blur in ("1.5", str(tmp_path / "kernel.tif")):
+        restore(tmp_path / "photo.tif", tmp_path / "out.tif", "deblur", sigma=0.005, blur=blur)
+        gains.append(float(psnr(read_image(tmp_path / "out.tif"), CAMERA) - psnr(y, CAMERA)))
+    assert min(gains) > 2
+    assert gains[0] == pytest.approx(gains[1], abs=0.2)
+
+
+def test_one_pixel_and_flat_photographs_come_back(tmp_path: Path) -> None:
+    for name, pixels in (("one", np.full((1, 1), 0.5)), ("flat", np.full((9, 7, 3), 0.2))):
+        write_image(tmp_path / f"{name}.png", pixels)
+        restore(tmp_path / f"{name}.png", tmp_path / "out.png")
+        np.testing.assert_array_equal(
+            read_image(tmp_path / "out.png"), read_image(tmp_path / f"{name}.png")
+        )
+
+
+def test_wrong_input_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, out = tmp_path / "photo.png", tmp_path / "out.png"
+    write_image(photo, CAMERA)
+    write_image(tmp_path / "small.png", CAMERA[:9])
+    write_image(tmp_path / "white.png", np.ones(CAMERA.shape))
+    write_image(tmp_path / "black.png", np.zeros((3, 3)))
+    for words, settings in {
+        "task must be one of": {"task": "sharpen"},
+        "sigma must be at least 0": {"sigma": -1.0},
+        "mask: inpainting needs": {"task": "inpaint"},
+        "mask is 90x9 pixels": {"task": "inpaint", "mask": tmp_path / "small.png"},
+        "all pixels are missing": {"task": "inpaint", "mask": tmp_path / "white.png"},
+        "blur: deblurring needs": {"task": "deblur"},
+        r"blur must be in \(0, 20\]": {"task": "deblur", "blur": 50.0},
+        "is black; a kernel": {"task": "deblur", "blur": tmp_path / "black.png"},
+        "tile must be more than": {"tile": 8},
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            restore(photo, out, **settings)
+    with pytest.raises(ValueError, match="out must end in one of"):
+        restore(photo, tmp_path / "out.gif")
+    save_model(tmp_path / "other.safetensors", {"a": np.zeros(2)}, {"task": "classify"})
+    with pytest.raises(ValueError, match="is no denoiser"):
+        load_denoiser(tmp_path / "other.safetensors")
+    assert not out.exists()
+    with pytest.raises(SystemExit):
+        main(["restore", str(tmp_path / "absent.png"), "--out", str(out)])
+    assert "there is no such file" in capsys.readouterr().err
