@@ -105,6 +105,6 @@ def test_wrong_input_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with pytest.raises(ValueError, match="is no denoiser"):
         load_denoiser(tmp_path / "other.safetensors")
     assert not out.exists()
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="2"):
         main(["restore", str(tmp_path / "absent.png"), "--out", str(out)])
     assert "there is no such file" in capsys.readouterr().err
