@@ -1,6 +1,7 @@
 """Large images in pieces."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +17,7 @@ def tiled(
 
     Where a pixel of the result depends on no pixel that is farther than `overlap` (along either
     axis), the result is that of the whole image. All squares have the same shape, the last ones
-    begin earlier; a side that is not longer than `tile` is not cut.
+    begin earlier; a side that is not longer than `tile` is not cut. A terminal shows a progress bar.
 
     Args:
         function: image → image of the same height and width.
@@ -30,12 +31,23 @@ def tiled(
     if tile <= 2 * overlap:
         raise ValueError(f"tile must be more than {2 * overlap}, twice the overlap, got {tile}")
     out = np.empty_like(image)
-    rows, columns = (_spans(n, tile, overlap) for n in image.shape[:2])
-    for top, first, end in rows:
-        for left, begin, stop in columns:
-            square = function(image[top : top + tile, left : left + tile])
-            out[first:end, begin:stop] = square[first - top : end - top, begin - left : stop - left]
+    spans = [_spans(n, tile, overlap) for n in image.shape[:2]]
+    for (top, first, end), (left, begin, stop) in _shown([*itertools.product(*spans)]):
+        square = function(image[top : top + tile, left : left + tile])
+        out[first:end, begin:stop] = square[first - top : end - top, begin - left : stop - left]
     return out
+
+
+def _shown(squares: list) -> Iterable:
+    """With a progress bar if there are several, on a terminal."""
+    if len(squares) < 2:
+        return squares
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    return track(squares, "tiles", console=console, transient=True, disable=hidden)
 
 
 def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int, int]]:
