@@ -25,7 +25,7 @@ def committed() -> list[Path]:
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         return python_files(SOURCE, TESTS)
-    binary = {".npz", ".png", ".ico", ".safetensors"}
+    binary = {".npz", ".png", ".jpg", ".ico", ".safetensors"}
     files = (ROOT / name for name in listed.stdout.splitlines())
     return [path for path in files if path.is_file() and path.suffix not in binary]
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftax.affine import Dense
@@ -22,6 +22,7 @@ def untrained(family: str) -> Denoiser:
     return Denoiser(params, family, tuple(sorted(ARGUMENTS.items())), 0.1)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(0, 4), st.integers(1, 12), st.integers(1, 3)
 )

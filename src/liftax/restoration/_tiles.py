@@ -17,7 +17,7 @@ def tiled(
 
     Where a pixel of the result depends on no pixel that is farther than `overlap` (along either
     axis), the result is that of the whole image. All squares have the same shape, the last ones
-    begin earlier; a side that is not longer than `tile` is not cut. A terminal shows a progress bar.
+    begin earlier; a side that is not longer than `tile` is not cut. A terminal shows a bar.
 
     Args:
         function: image → image of the same height and width.
