@@ -17,6 +17,7 @@ from liftax.imaging import (
     Mask,
     Normal,
     Radon,
+    Wavelets,
     adjoint,
     box_kernel,
     gaussian_kernel,
@@ -51,6 +52,7 @@ OPERATORS: dict[str, AbstractOperator] = {
     "fourier of complex": Fourier(VISIBLE, complex_images=True),
     "coils": Fourier(VISIBLE, COILS),
     "coils of complex": Fourier(VISIBLE, COILS, complex_images=True),
+    "wavelets": Wavelets((12, 8, 2), "db2", 2),
     "composition": Compose(Downsample(SHAPE, 1), Blur(SHAPE, KERNEL)),
     "normal": Normal(FiniteDifferences(SHAPE)),
 }
@@ -163,6 +165,14 @@ def test_misuse_is_named() -> None:
         Radon((4, 4, 3), [0.0])
     with pytest.raises(ValueError, match="detectors must be at least 1, got 0"):
         Radon((4, 4, 1), [0.0], 0)
+    with pytest.raises(ValueError, match="both sides divisible by 8"):
+        Wavelets((16, 12, 1))
+    with pytest.raises(ValueError, match="levels must be at least 1"):
+        Wavelets((16, 12, 1), levels=0)
+    with pytest.raises(ValueError, match="'db99' is unknown"):
+        Wavelets((16, 16, 1), "db99")
+    with pytest.raises(ValueError, match=r"'bior2\.2' is not orthogonal"):
+        Wavelets((16, 16, 1), "bior2.2")
     with pytest.raises(ValueError, match="sensitivities must be"):
         Fourier(np.ones((4, 4)), np.ones((2, 3, 4)))
     with pytest.raises(ValueError, match="sigma must be positive, got 0"):

@@ -209,7 +209,7 @@ PNN_DENOISING = Experiment(
         "grid_samples": 2000,
         "grid_seeds": [0],
         "margins": [0.0, 0.5, 1.0],
-        "tv_weights": [0.4, 0.55, 0.7, 0.85, 1.0],
+        "tv_weights": [0.4, 0.6, 0.8, 1.0, 1.2],
         "shown": [0, 2, 12, 14],
         "seeds": [0, 1, 2],
     },

@@ -39,3 +39,4 @@ from liftax.imaging._total_variation import Restored as Restored
 from liftax.imaging._total_variation import total_variation as total_variation
 from liftax.imaging._total_variation import tv_denoise as tv_denoise
 from liftax.imaging._total_variation import tv_restore as tv_restore
+from liftax.imaging._wavelets import Wavelets as Wavelets

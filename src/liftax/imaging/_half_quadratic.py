@@ -1,6 +1,6 @@
 """Half-quadratic splitting: a denoiser and a least-squares problem by turns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ def half_quadratic(
     operator: AbstractOperator,
     y: ArrayLike,
     denoiser: Callable[[Array, Array], Array],
-    levels: ArrayLike,
+    levels: ArrayLike | Sequence[float],
     noise: ArrayLike,
     *,
     weight: ArrayLike = 0.25,
