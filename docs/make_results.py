@@ -8,6 +8,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from liftax.experiments._experiment import spread
@@ -180,6 +181,17 @@ def _range(values: list[float | None]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def denoiser(metrics: dict[str, Any]) -> str:
+    """PSNR and SSIM by noise level and method."""
+    rows = [
+        [level.split()[1], method, *(f"{fmean(f[k]):.{d}f}" for k, d in (("psnr", 2), ("ssim", 4)))]
+        for level, by in sorted(metrics["figures"].items())
+        for method, f in by.items()
+        if method != "estimate"
+    ]
+    return table(["noise σ", "method", "PSNR, dB", "SSIM"], rows)
+
+
 SECTIONS = {
     "classification": classification,
     "implicit-step": methods,
@@ -191,6 +203,7 @@ SECTIONS = {
     "optimisers": optimisers,
     "depth": depth,
     "conditioning": conditioning,
+    "denoiser": denoiser,
 }
 
 
