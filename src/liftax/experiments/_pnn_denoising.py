@@ -41,9 +41,10 @@ class _Study:
         self.names, self.pictures = test_photographs(self.config["data"])
         self.noisy = with_noise(self.pictures, self.config["sigma"])
 
-    def train(self, samples: int | None, epochs: int, **labels: Any) -> Denoiser:
-        """One run; its labels are method, rate, iterations, scale and seed."""
-        config, squares = self.config, self.squares[:samples]
+    def train(self, samples: int | None, side: int, epochs: int, **labels: Any) -> Denoiser:
+        """One run on the corners of the squares; labels: method, rate, iterations, scale, seed."""
+        config, squares = self.config, self.squares[:samples, :side, :side]
+        noisy, unseen = self.validation
         arguments = {**config["network"], "iterations": labels["iterations"]}
         network = NETWORKS[config["family"]](squares.shape[1:], **arguments, interval=None)
         params = network.init(jax.random.key(labels["seed"]))
@@ -58,11 +59,13 @@ class _Study:
             self._method(labels["method"], labels["rate"], steps),
             epochs=epochs,
             batch_size=config["batch"],
-            validation=self.validation,
+            validation=(noisy[:, :side, :side], unseen[:, :side, :side]),
             transform=transform,
             params=jax.tree.map(lambda p: labels["scale"] * p, params),
             seed=labels["seed"],
-            checkpoints=self.record.checkpoints(samples=len(squares), epochs=epochs, **labels),
+            checkpoints=self.record.checkpoints(
+                samples=len(squares), side=side, epochs=epochs, **labels
+            ),
             progress=False,
         )
         self.record.add(done, samples=len(squares), **labels)
@@ -101,7 +104,7 @@ def _run(record: Record) -> None:
         for seed in record.seeds:
             setting = {"method": method, "rate": rate, "scale": 1.0, "seed": seed}
             denoiser = study.train(
-                None, config["epochs"], iterations=config["iterations"], **setting
+                None, config["side"], config["epochs"], iterations=config["iterations"], **setting
             )
             images = np.stack([denoiser(y, sigma) for y in study.noisy])
             mean = scores(images, study.pictures).mean(axis=0)
@@ -128,7 +131,7 @@ def _grid(study: _Study, reference: float) -> list[dict[str, Any]]:
     )
     for iterations, rate, scale, method, seed in settings:
         labels = {"iterations": iterations, "rate": rate, "scale": scale, "method": method}
-        denoiser = study.train(config["grid_samples"], 1, seed=seed, **labels)
+        denoiser = study.train(config["grid_samples"], config["grid_side"], 1, seed=seed, **labels)
         rows.append({**labels, "seed": seed, "over": study.psnr(denoiser) - reference})
     return rows
 
@@ -156,7 +159,8 @@ def _write(record: Record, study: _Study, table: list, shown: dict[str, Any]) ->
             for method in METHODS
         }
     plot = panels(groups, "learning rate", "dB over TV", log="x", baseline=(BACKWARD,))
-    report.figure(plot, f"After {config['grid_samples'] // config['batch']} steps")
+    steps, side = config["grid_samples"] // config["batch"], config["grid_side"]
+    report.figure(plot, f"After {steps} steps on squares of {side}x{side} pixels")
     counts = []
     for margin in config["margins"]:
         row = [f"less than {margin:g} dB over total variation, or NaN"]
@@ -200,13 +204,15 @@ PNN_DENOISING = Experiment(
         "network": {"features": 32, "kernel": 5, "threshold": 0.02},
         "iterations": 10,
         "batch": 4,
-        "epochs": 2,
+        "side": 64,
+        "epochs": 1,
         "step": 0.1,
         "nudge": 0.1,
         "rates": [1e-3, 3e-3, 1e-2, 3e-2],
         "scales": [0.1, 1.0, 3.0],
         "depths": [5, 10, 20],
-        "grid_samples": 2000,
+        "grid_samples": 1600,
+        "grid_side": 40,
         "grid_seeds": [0],
         "margins": [0.0, 0.5, 1.0],
         "tv_weights": [0.4, 0.6, 0.8, 1.0, 1.2],
