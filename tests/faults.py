@@ -378,9 +378,15 @@ MAPS = [
 METHOD_STEPS = [
     Fault(
         "methods/_one_sweep.py",
-        "factor = (1 + tau * weight) / (tau * weight)",
-        "factor = 1 / (tau * weight)",
+        "scaled((1 + tau * weight) / (tau * weight), change)",
+        "scaled(1 / (tau * weight), change)",
         f"{METHODS}a_slope_scales_the_signal_as_documented",
+    ),
+    Fault(
+        "methods/_one_sweep.py",
+        "signals[name] = scaled(self.nudge, before) + change",
+        "signals[name] = before + change",
+        f"{METHODS}one_sweep_of_the_lifted_penalty_tends_to_the_gradient_of_its_energy",
     ),
     Fault(
         "methods/_one_sweep.py",

@@ -104,6 +104,22 @@ def test_one_sweep_of_mac_qp_is_back_propagation() -> None:
     assert distance(swept, exact) < 1e-12
 
 
+def test_one_sweep_of_the_lifted_penalty_tends_to_the_gradient_of_its_energy() -> None:
+    """Its residuals do not vanish at a forward pass: they are part of what is weighted by β."""
+    network = skips()
+    params, x, y = example(network)
+    energy = LiftedEnergy(network, Lifted(), weights={"b": 1.7})
+
+    @compiled
+    def both(params):
+        exact = jax.grad(lambda p: energy.value(p, energy.clamp(x, y, p)[0]))(params)
+        method = OneSweep(optax.sgd(1.0), 0.5, 1e-5, mirror=True)
+        return exact, gradient(method, energy, params, x, y)
+
+    exact, swept = both(params)
+    assert distance(swept, exact) < 1e-4
+
+
 def test_damped_sweep_shrinks_by_its_factor_per_layer() -> None:
     """All units active: layer j of 3 receives (τ/(1+τ))^(3-j) of back-propagation's gradient."""
     network = perceptrons("identity")

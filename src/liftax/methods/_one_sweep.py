@@ -30,7 +30,9 @@ class OneSweep(AbstractGradientMethod):
     Bregman penalty no activation is differentiated.
 
     The sweep minimises the energy with the loss (and activity terms) weighted by `nudge` = β, and
-    the gradient is divided by β again. Where back-propagation multiplies a signal by the slope
+    the gradient is divided by β again. So are the residuals of a forward pass, which only the
+    lifted penalty has, $z_j - \sigma(z_j)$: as β → 0 the gradient tends to that of the energy at
+    a forward pass, $\ell + \sum_jw_jC_j(\sigma(z_j), z_j)$. Where back-propagation multiplies a signal by the slope
     $\sigma'$, a small β multiplies it by $\sigma'\frac{1+\tau}{\sigma'+\tau}$: the same for slopes
     0 and 1, milder on saturated units, back-propagation's as $\tau\to\infty$. A unit in a flat part
     or at a kink passes on a finite target if β times its signal reaches across, and β = 1 is the
@@ -121,11 +123,12 @@ class OneSweep(AbstractGradientMethod):
                 block = StateBlock(energy, params, states, z, (name,))
                 ahead = states[name] - tau * (pulled - target(energy, z[name], name))
                 moved |= block.prox({name: ahead}, {name: tau})
-            after = energy.residual(moved, z, name)
+            before = energy.residual(states, z, name)
+            change = energy.residual(moved, z, name) - before
             if self.undamped:
-                factor = (1 + tau * weight) / (tau * weight)
-                before = energy.residual(states, z, name)
-                after = before + scaled(factor, after - before)
-            signals[name] = after
+                change = scaled((1 + tau * weight) / (tau * weight), change)
+            # What pulls at a forward pass already (the lifted penalty's residual z - σ(z)) belongs
+            # to what is weighted by β; with the other penalties it is 0.
+            signals[name] = scaled(self.nudge, before) + change
             duals[name] = z[name] - jax.tree.map(lambda g, w=weight: scaled(1 / w, g), pulled)
         return signals, moved, duals
