@@ -233,7 +233,7 @@ def test_misuse_is_named() -> None:
         Dense(0)
     with pytest.raises(ValueError, match="takes one parent, got 2"):
         Dense(3).out_shape((2,), (2,))
-    with pytest.raises(ValueError, match="padding must be 'same' or 'valid', or .*, got 'full'"):
+    with pytest.raises(ValueError, match=r"padding must be 'same' or 'valid', or .*, got 'full'"):
         Convolution(2, padding="full")
     with pytest.raises(ValueError, match=r"at least 0, got \(\(0, -1\), \(0, 0\)\)"):
         Convolution(2, padding=((0, -1), (0, 0)))
