@@ -20,6 +20,7 @@ from liftax.affine import (
 from liftax.potentials import AbstractPotential
 from liftax.potentials import Identity as Linear
 
+_LINEAR = Linear()
 _WEIGHTED = (Convolution, Dense, Pointwise, TransposedConvolution)
 _TERMS = (*_WEIGHTED, AveragePooling, Mean)
 
@@ -32,7 +33,7 @@ class Piece:
     affine: AbstractAffine
     params: Any
     parents: tuple[str, ...]
-    potential: AbstractPotential = Linear()
+    potential: AbstractPotential = _LINEAR
 
 
 def united(pieces: list[Piece], output: str) -> list[Piece]:
