@@ -5,6 +5,7 @@ from liftax import blocks as blocks
 from liftax import data as data
 from liftax import diagnostics as diagnostics
 from liftax import imaging as imaging
+from liftax import importing as importing
 from liftax import methods as methods
 from liftax import networks as networks
 from liftax import objectives as objectives

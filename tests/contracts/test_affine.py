@@ -11,6 +11,7 @@ import pytest
 from liftax.affine import (
     AbstractAffine,
     AveragePooling,
+    Concatenation,
     Convolution,
     Dense,
     Identity,
@@ -20,7 +21,9 @@ from liftax.affine import (
     Patches,
     Pointwise,
     Positions,
+    Reshape,
     Residual,
+    Scale,
     Scaled,
     Scores,
     Sum,
@@ -37,6 +40,7 @@ MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
     "convolution": (Convolution(3), ((5, 6, 2),)),
     "convolution strided": (Convolution(2, (3, 2), (2, 3)), ((7, 8, 2),)),
     "convolution valid": (Convolution(2, (2, 3), (1, 2), "valid"), ((5, 7, 1),)),
+    "convolution padded": (Convolution(2, (3, 2), (2, 1), ((1, 1), (0, 2))), ((6, 4, 2),)),
     "convolution of one channel": (Convolution(4, (3, 2)), ((5, 6, 1),)),
     "convolution of one channel, valid": (Convolution(5, (2, 3), padding="valid"), ((4, 6, 1),)),
     "transposed convolution to one channel": (TransposedConvolution(1, (3, 2)), ((4, 5, 4),)),
@@ -55,6 +59,14 @@ MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
         TransposedConvolution(1, (2, 2), (3, 2), "valid", shape=(7, 5)),
         ((2, 2, 2),),
     ),
+    "transposed convolution padded": (
+        TransposedConvolution(2, (3, 4), (2, 2), ((1, 1), (0, 1)), shape=(6, 7)),
+        ((3, 3, 2),),
+    ),
+    "concatenation": (Concatenation(), ((2, 3, 1), (2, 3, 2))),
+    "reshape": (Reshape((6,)), ((3, 2),)),
+    "reshape of channels": (Reshape((2, 3, 2), (2, 2, 3), (1, 2, 0)), ((12,),)),
+    "scale": (Scale(), ((3, 2),)),
     "residual": (Residual(Dense(4)), ((4,), (5,))),
     "residual of a convolution": (
         Residual(TransposedConvolution(2, stride=(2, 2))),
@@ -221,8 +233,12 @@ def test_misuse_is_named() -> None:
         Dense(0)
     with pytest.raises(ValueError, match="takes one parent, got 2"):
         Dense(3).out_shape((2,), (2,))
-    with pytest.raises(ValueError, match="padding must be 'same' or 'valid', got 'full'"):
+    with pytest.raises(ValueError, match=r"padding must be 'same' or 'valid', or .*, got 'full'"):
         Convolution(2, padding="full")
+    with pytest.raises(ValueError, match=r"at least 0, got \(\(0, -1\), \(0, 0\)\)"):
+        Convolution(2, padding=((0, -1), (0, 0)))
+    with pytest.raises(ValueError, match="leaves nothing of the output"):
+        TransposedConvolution(2, padding=((2, 2), (0, 0))).out_shape((1, 1, 1))
     with pytest.raises(ValueError, match=r"of shape \(height, width, channels\)"):
         Convolution(2).out_shape((5, 5))
     with pytest.raises(ValueError, match="does not fit an input"):
@@ -281,6 +297,16 @@ def test_misuse_of_maps_of_positions_is_named() -> None:
             affine.out_shape((2,), (2,))
     with pytest.raises(ValueError, match="map: a Scaled map states no norms"):
         Scaled(Scores(), 2.0)
+    with pytest.raises(ValueError, match="Scale takes one parent with channels last, got"):
+        Scale().out_shape(())
+    with pytest.raises(ValueError, match="differ in the last axis only"):
+        Concatenation().out_shape((2, 3), (3, 3))
+    with pytest.raises(ValueError, match=r"one parent of 6 entries, got \(\(5,\),\)"):
+        Reshape((2, 3)).out_shape((5,))
+    with pytest.raises(ValueError, match="axes must name every axis of split"):
+        Reshape((2, 3), (2, 3), (0, 0))
+    with pytest.raises(ValueError, match="sizes of at least 1"):
+        Reshape((2, -3))
     with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         Patches(0)
     with pytest.raises(ValueError, match=r"of shape \(height, width, channels\)"):

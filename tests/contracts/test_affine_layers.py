@@ -27,6 +27,10 @@ from tests.contracts.test_affine import MAPS, instance
 from tests.helpers import compiled
 
 
+def xla_padding(affine: Convolution | TransposedConvolution):
+    return affine.padding.upper() if isinstance(affine.padding, str) else affine.padding
+
+
 @pytest.mark.parametrize("name", [name for name in MAPS if name.startswith("convolution")])
 def test_convolution_against_xla(name: str) -> None:
     """Values and hand-stated adjoints against `conv_general_dilated` and its own ones."""
@@ -38,7 +42,7 @@ def test_convolution_against_xla(name: str) -> None:
             u,
             w,
             affine.stride,
-            affine.padding.upper(),
+            xla_padding(affine),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
@@ -69,7 +73,7 @@ def test_transposed_convolution_against_xla(name: str) -> None:
                 x,
                 w,
                 affine.stride,
-                affine.padding.upper(),
+                xla_padding(affine),
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
             )
 
@@ -209,6 +213,13 @@ def test_patches_are_cut_outs() -> None:
     for k, (i, j) in enumerate(np.ndindex(2, 3)):
         cut = np.asarray(u)[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
         np.testing.assert_array_equal(found[:, k], cut.reshape(len(cut), -1))
+
+
+def test_reshape_lists_channel_after_channel() -> None:
+    """numpy's picture of a vector of planes."""
+    affine, _, (u,), _ = instance("reshape of channels")
+    expected = np.moveaxis(np.asarray(u).reshape(-1, 2, 2, 3), 1, -1)
+    np.testing.assert_array_equal(affine.apply({}, u), expected)
 
 
 def test_positions_start_small() -> None:

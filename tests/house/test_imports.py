@@ -23,6 +23,7 @@ LAYERS = (
     ("blocks",),
     ("methods", "diagnostics"),
     ("training",),
+    ("importing",),
     ("restoration",),
     ("experiments",),
     ("cli", "__main__"),

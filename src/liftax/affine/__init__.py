@@ -4,6 +4,7 @@ from liftax.affine._affine import AbstractAffine as AbstractAffine
 from liftax.affine._affine import adjoint as adjoint
 from liftax.affine._affine import parameter_adjoint as parameter_adjoint
 from liftax.affine._bilinear import AbstractBilinear as AbstractBilinear
+from liftax.affine._concatenation import Concatenation as Concatenation
 from liftax.affine._convolution import Convolution as Convolution
 from liftax.affine._dense import Dense as Dense
 from liftax.affine._identity import Identity as Identity
@@ -15,7 +16,9 @@ from liftax.affine._patches import Patches as Patches
 from liftax.affine._pointwise import Pointwise as Pointwise
 from liftax.affine._pooling import AveragePooling as AveragePooling
 from liftax.affine._positions import Positions as Positions
+from liftax.affine._reshape import Reshape as Reshape
 from liftax.affine._residual import Residual as Residual
+from liftax.affine._scale import Scale as Scale
 from liftax.affine._scaled import Scaled as Scaled
 from liftax.affine._scores import Scores as Scores
 from liftax.affine._sum import Sum as Sum

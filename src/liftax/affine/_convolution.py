@@ -10,8 +10,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine._affine import AbstractAffine, Params, Shape
 from liftax.affine._correlation import (
+    Padding,
     Pads,
     Pair,
+    along,
     check,
     correlate,
     extent,
@@ -46,8 +48,9 @@ _stated.defvjp(_stated_forward, _stated_adjoint)
 class Convolution(AbstractAffine):
     r"""$z = w * u + b$ on (height, width, channels), $w$ of shape (kh, kw, channels, features).
 
-    ``padding`` is "same" (zeros, output size = ceil(size/stride)) or "valid". As everywhere in deep
-    learning the kernel is not flipped (cross-correlation). Initial weights are normal with variance
+    ``padding`` is "same" (zeros, output size = ceil(size/stride)), "valid", or the rows and columns
+    of zeros ((top, bottom), (left, right)). As everywhere in deep learning the kernel is not
+    flipped (cross-correlation). Initial weights are normal with variance
     $\mathrm{gain}^2/(kh\,kw\,\mathrm{channels})$, or gain times a random semi-orthogonal matrix
     of shape (kh kw channels, features); the bias is zero.
     """
@@ -55,7 +58,7 @@ class Convolution(AbstractAffine):
     features: int
     kernel: tuple[int, int] = (3, 3)
     stride: tuple[int, int] = (1, 1)
-    padding: str = "same"
+    padding: Padding = "same"
     use_bias: bool = True
     gain: float = 1.0
     orthogonal: bool = False
@@ -72,7 +75,7 @@ class Convolution(AbstractAffine):
         height, width = (self._extent(shapes[0][axis], axis)[0] for axis in (0, 1))
         if min(height, width) < 1:
             raise ValueError(
-                f"a {self.kernel} kernel with 'valid' padding does not fit an input of "
+                f"a {self.kernel} kernel with {self.padding!r} padding does not fit an input of "
                 f"{shapes[0]}; use a smaller kernel or padding='same'"
             )
         return (height, width, self.features)
@@ -111,4 +114,4 @@ class Convolution(AbstractAffine):
         return Convolution(1, self.kernel, self.stride, self.padding, self.use_bias)
 
     def _extent(self, size: int, axis: int) -> tuple[int, int, int]:
-        return extent(size, self.kernel[axis], self.stride[axis], self.padding)
+        return extent(size, self.kernel[axis], self.stride[axis], along(self.padding, axis))

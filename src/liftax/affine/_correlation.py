@@ -7,6 +7,7 @@ from jaxtyping import Array
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
+Padding = str | Pads
 
 # Channels are few if the other side has this many times as many.
 _FEW = 4
@@ -71,19 +72,32 @@ def weight_adjoint(x: Array, shape: Shape, stride: Pair, pads: Pads, r: Array) -
     return jnp.stack(shifts).reshape(shape)
 
 
-def extent(size: int, kernel: int, stride: int, padding: str) -> tuple[int, int, int]:
+def extent(size: int, kernel: int, stride: int, padding: str | Pair) -> tuple[int, int, int]:
     """Output size of the forward convolution and the zeros before and after, along one axis."""
-    if padding == "valid":
-        return (size - kernel) // stride + 1, 0, 0
-    out = -(-size // stride)
-    total = max((out - 1) * stride + kernel - size, 0)
-    return out, total // 2, total - total // 2
+    if padding == "same":
+        out = -(-size // stride)
+        total = max((out - 1) * stride + kernel - size, 0)
+        return out, total // 2, total - total // 2
+    before, after = (0, 0) if isinstance(padding, str) else padding
+    return (size + before + after - kernel) // stride + 1, before, after
 
 
-def check(features: int, kernel: Pair, stride: Pair, padding: str) -> None:
+def along(padding: Padding, axis: int) -> str | Pair:
+    """The padding of one axis."""
+    return padding if isinstance(padding, str) else padding[axis]
+
+
+def check(features: int, kernel: Pair, stride: Pair, padding: Padding) -> None:
     """Raise a ValueError for settings that describe no convolution."""
-    if padding not in ("same", "valid"):
-        raise ValueError(f"padding must be 'same' or 'valid', got {padding!r}")
+    if isinstance(padding, str):
+        known = padding in ("same", "valid")
+    else:
+        known = [len(pair) for pair in padding] == [2, 2] and min(map(min, padding)) >= 0
+    if not known:
+        raise ValueError(
+            "padding must be 'same' or 'valid', or ((top, bottom), (left, right)) with numbers of "
+            f"at least 0, got {padding!r}"
+        )
     if min(features, *kernel, *stride) < 1:
         raise ValueError(
             f"features, kernel and stride must be at least 1, got {features}, {kernel}, {stride}"

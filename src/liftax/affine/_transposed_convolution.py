@@ -10,8 +10,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine._affine import AbstractAffine, Params, Shape
 from liftax.affine._correlation import (
+    Padding,
     Pads,
     Pair,
+    along,
     check,
     correlate,
     extent,
@@ -49,9 +51,10 @@ class TransposedConvolution(AbstractAffine):
 
     With the parameters of ``Convolution(channels, kernel, stride, padding)`` on an input of that
     many ``features``, and without a bias, it is that layer's adjoint (tied weights; further entries
-    of the parameters are ignored). The output size is size * stride for "same" and
-    (size - 1) * stride + kernel for "valid"; ``shape`` = (height, width) chooses another one that
-    the convolution maps to the input's size.
+    of the parameters are ignored). The output size is size * stride for "same",
+    (size - 1) * stride + kernel for "valid", and that less the padding where it is
+    ((top, bottom), (left, right)); ``shape`` = (height, width) chooses another one that the
+    convolution maps to the input's size.
 
     Initial weights are normal with variance
     $\mathrm{gain}^2\,sh\,sw/(kh\,kw\,\mathrm{channels})$ for the stride $(sh, sw)$ (an output pixel
@@ -61,7 +64,7 @@ class TransposedConvolution(AbstractAffine):
     features: int
     kernel: tuple[int, int] = (3, 3)
     stride: tuple[int, int] = (1, 1)
-    padding: str = "same"
+    padding: Padding = "same"
     use_bias: bool = True
     gain: float = 1.0
     shape: tuple[int, int] | None = None
@@ -76,6 +79,10 @@ class TransposedConvolution(AbstractAffine):
                 f"{shapes}; reshape the data to that form"
             )
         height, width = self._sizes(shapes[0])
+        if min(height, width) < 1:
+            raise ValueError(
+                f"padding {self.padding} leaves nothing of the output of {shapes[0]}; take less"
+            )
         image = tuple(self._extent(size, axis)[0] for axis, size in enumerate((height, width)))
         if image != shapes[0][:2]:
             raise ValueError(
@@ -114,10 +121,13 @@ class TransposedConvolution(AbstractAffine):
         """Height and width of the output for an input of the given shape."""
         if self.shape is not None:
             return self.shape
-        (h, w), (sh, sw), (kh, kw) = shape[:2], self.stride, self.kernel
         if self.padding == "same":
-            return h * sh, w * sw
-        return (h - 1) * sh + kh, (w - 1) * sw + kw
+            return shape[0] * self.stride[0], shape[1] * self.stride[1]
+        height, width = (
+            (shape[a] - 1) * self.stride[a] + self.kernel[a] - sum(self._extent(1, a)[1:])
+            for a in (0, 1)
+        )
+        return height, width
 
     def _extent(self, size: int, axis: int) -> tuple[int, int, int]:
-        return extent(size, self.kernel[axis], self.stride[axis], self.padding)
+        return extent(size, self.kernel[axis], self.stride[axis], along(self.padding, axis))

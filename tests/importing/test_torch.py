@@ -1,0 +1,87 @@
+"""Imported PyTorch modules against PyTorch."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from liftax.importing import from_torch
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(2, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm, self.end = nn.BatchNorm2d(4), nn.Linear(4, 3)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        x = torch.relu(x + self.norm(self.conv(x)))
+        return self.end(self.pool(x).view(x.size(0), -1))
+
+
+ACTIVATIONS = [
+    *(nn.ReLU(), nn.LeakyReLU(0.1), nn.Hardtanh(), nn.ReLU6(), nn.Hardsigmoid(), nn.Tanh()),
+    *(nn.Sigmoid(), nn.Softplus(), nn.ELU(0.5), nn.Softsign(), nn.Softshrink(), nn.Softmax(1)),
+]
+CASES = {
+    "activations": (
+        lambda: nn.Sequential(*(m for a in ACTIVATIONS for m in (nn.Linear(4, 4), a))),
+        (4,),
+    ),
+    "lenet": (
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.Tanh(), nn.AvgPool2d(2),
+            nn.Flatten(), nn.Dropout(), nn.Linear(27, 5), nn.BatchNorm1d(5), nn.Softmax(1),
+        ),
+        (1, 8, 8),
+    ),
+    "resnet": (Block, (2, 6, 6)),
+    "decoder": (
+        lambda: nn.Sequential(
+            nn.Linear(3, 18), nn.ReLU(), nn.Unflatten(1, (2, 3, 3)),
+            nn.ConvTranspose2d(2, 3, 3, 2, 1, 1), nn.BatchNorm2d(3), nn.ReLU(),
+            nn.Conv2d(3, 2, (3, 5), padding="same"), nn.Flatten(),
+        ),
+        (3,),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_torch(name: str) -> None:
+    build, shape = CASES[name]
+    torch.manual_seed(0)
+    module = build().double().eval()
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert layer.running_mean is not None and layer.running_var is not None
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2.0)
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.bias)
+    x = np.random.default_rng(0).normal(size=(5, *shape))
+    network, params = from_torch(module, shape)
+    expected = module(torch.tensor(x)).detach().numpy()
+    found = jax.jit(network)(params, np.moveaxis(x, 1, -1) if len(shape) == 3 else x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
+    # Scales are folded, activations and terms of sums have no nodes of their own.
+    assert len(network.nodes) == {"activations": 12, "lenet": 3, "resnet": 4, "decoder": 5}[name]
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "words"),
+    [
+        (nn.GELU(), (4,), "GELU cannot be lifted: its activation is not monotone"),
+        (nn.MaxPool2d(2), (1, 4, 4), "MaxPool2d cannot be lifted: the maximum over windows"),
+        (nn.LayerNorm(4), (4,), "LayerNorm cannot be lifted: it divides by statistics"),
+        (nn.Conv2d(2, 2, 3, groups=2), (2, 4, 4), "groups and dilation must be 1"),
+        (nn.Linear(3, 2), (4,), r"a dense layer of 3 inputs follows the shape \(4,\)"),
+        (nn.ReLU(), (10**9, 9), "more than"),
+    ],
+)
+def test_refusals_are_named(module, shape: tuple[int, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        from_torch(nn.Sequential(module), shape)
