@@ -1,5 +1,6 @@
 """Settings of all tests: double precision, strict promotion, eight devices, a cache."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -17,3 +18,13 @@ os.environ["XLA_FLAGS"] = (
 _CACHE = Path(__file__).parents[1] / ".pytest_cache" / "programs"
 jax.config.update("jax_compilation_cache_dir", str(_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+# PyTorch is large: `make .venv/.torch` (and CI) installs it; without it these files are left out.
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+collect_ignore = [] if HAS_TORCH else ["importing/test_torch.py"]
+
+
+def pytest_report_header() -> str:
+    return "PyTorch: " + (
+        "found" if HAS_TORCH else "not installed, importing/test_torch.py left out"
+    )

@@ -32,12 +32,13 @@ class OneSweep(AbstractGradientMethod):
     The sweep minimises the energy with the loss (and activity terms) weighted by `nudge` = β, and
     the gradient is divided by β again. So are the residuals of a forward pass, which only the
     lifted penalty has, $z_j - \sigma(z_j)$: as β → 0 the gradient tends to that of the energy at
-    a forward pass, $\ell + \sum_jw_jC_j(\sigma(z_j), z_j)$. Where back-propagation multiplies a signal by the slope
-    $\sigma'$, a small β multiplies it by $\sigma'\frac{1+\tau}{\sigma'+\tau}$: the same for slopes
-    0 and 1, milder on saturated units, back-propagation's as $\tau\to\infty$. A unit in a flat part
-    or at a kink passes on a finite target if β times its signal reaches across, and β = 1 is the
-    plain lifted step. On ReLU classifiers waking many units so cost accuracy when measured, hence
-    the default β = 0.1.
+    a forward pass, $\ell + \sum_jw_jC_j(\sigma(z_j), z_j)$.
+
+    Where back-propagation multiplies a signal by the slope $\sigma'$, a small β multiplies it by
+    $\sigma'\frac{1+\tau}{\sigma'+\tau}$: the same for slopes 0 and 1, milder on saturated units,
+    back-propagation's as $\tau\to\infty$. A unit in a flat part or at a kink passes on a finite
+    target if β times its signal reaches across, and β = 1 is the plain lifted step. On ReLU
+    classifiers waking many units so cost accuracy when measured, hence the default β = 0.1.
 
     The residual of a moved unit is $\frac{w\tau}{1+w\tau}$ of the signal that moved it. With
     `undamped` (the default) that factor is taken out at every node; without it the signal shrinks
