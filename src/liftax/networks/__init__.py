@@ -20,3 +20,8 @@ from liftax.networks._proximal import ddifb as ddifb
 from liftax.networks._proximal import dscp as dscp
 from liftax.networks._residual import resnet as resnet
 from liftax.networks._transformer import transformer as transformer
+from liftax.networks._unrolled import Prior as Prior
+from liftax.networks._unrolled import chambolle_pock as chambolle_pock
+from liftax.networks._unrolled import condat_vu as condat_vu
+from liftax.networks._unrolled import half_quadratic_network as half_quadratic_network
+from liftax.networks._unrolled import proximal_gradient as proximal_gradient
