@@ -102,7 +102,8 @@ class Resolvent(AbstractOperator):
         if isinstance(self.operator, Mask):
             return x / (1 + step * jnp.square(self.operator.mask.astype(x.dtype)))
         gain = jnp.square(jnp.abs(transfer(self.operator.kernel.astype(x.dtype), x.shape)))
-        spectrum = jnp.fft.rfft2(x, axes=(0, 1)) / (1 + step * gain)[..., None]
+        spectrum = jnp.fft.rfft2(x, axes=(0, 1))
+        spectrum = spectrum * (1 / (1 + step * gain)).astype(spectrum.dtype)[..., None]
         return jnp.fft.irfft2(spectrum, s=x.shape[:2], axes=(0, 1))
 
     def norm(self) -> Float[Array, ""]:

@@ -93,8 +93,9 @@ def half_quadratic_network(
 
     $$x_{k+1} = P_C\left((I + t_kA^\top A)^{-1}(v_k + t_kA^\top y)\right),$$
     the minimiser of $\frac{t_k}2\|Ax - y\|^2 + \frac12\|x - v_k\|^2$, for masks and periodic blurs.
-    A few iterations do what takes gradient steps hundreds. No step is too long; steps that grow
-    trust the data more and more, as $\rho_k = 1/t_k$ of `liftax.imaging.half_quadratic` falls.
+    A few iterations do what takes gradient steps hundreds. No step is too long; steps that fall
+    trust the denoised image more and more, as $\rho_k = 1/t_k$ of `liftax.imaging.half_quadratic`
+    grows.
 
     Args:
         operator: $A$, a `Mask` or a periodic `Blur`.
