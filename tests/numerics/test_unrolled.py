@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from liftax.imaging import Adjoint, Blur, Mask, Multiple, Radon
+from liftax.imaging import Blur, Mask, Radon
 from liftax.networks import (
     Prior,
     chambolle_pock,
@@ -43,7 +43,9 @@ def radon() -> Radon:
 
 
 def dense(operator) -> np.ndarray:
-    images = jax.vmap(operator.apply)(np.eye(operator_size(operator)).reshape(-1, *operator.in_shape))
+    images = jax.vmap(operator.apply)(
+        np.eye(operator_size(operator)).reshape(-1, *operator.in_shape)
+    )
     return np.asarray(images).reshape(len(images), -1).T
 
 

@@ -11,7 +11,6 @@ from liftax.affine._bilinear import AbstractBilinear
 from liftax.affine._norm_bound import norm_bound
 from liftax.imaging import AbstractOperator
 
-
 Coefficient = float | AbstractOperator
 
 
@@ -45,9 +44,7 @@ class Residual(AbstractAffine):
                 "map: a Residual adds a map of one parent, got a bilinear one; "
                 "give it a node of its own"
             )
-        if len(self.shortcut) != len(self.argument) or not any(
-            map(_there, self.argument)
-        ):
+        if len(self.shortcut) != len(self.argument) or not any(map(_there, self.argument)):
             raise ValueError(
                 "shortcut and argument need one number a parent, and argument one that is not 0; "
                 f"got {self.shortcut} and {self.argument}"
