@@ -192,6 +192,18 @@ def denoiser(metrics: dict[str, Any]) -> str:
     return table(["noise σ", "method", "PSNR, dB", "SSIM"], rows)
 
 
+def restoration(metrics: dict[str, Any]) -> str:
+    """PSNR and SSIM by method, and failures over the grid."""
+    figures = metrics["figures"]
+    rows = [
+        [label, spread(f["psnr"], 2), spread(f["ssim"], 4)]
+        for label, f in figures.items()
+        if isinstance(f, dict) and "psnr" in f
+    ]
+    heads = ["failures", "lifted", "back-propagation"]
+    return table(["method", "PSNR, dB", "SSIM"], rows) + "\n" + table(heads, figures["failures"])
+
+
 SECTIONS = {
     "classification": classification,
     "implicit-step": methods,
@@ -204,6 +216,9 @@ SECTIONS = {
     "depth": depth,
     "conditioning": conditioning,
     "denoiser": denoiser,
+    "deblurring": restoration,
+    "inpainting": restoration,
+    "tomography": restoration,
 }
 
 

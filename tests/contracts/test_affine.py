@@ -14,6 +14,7 @@ from liftax.affine import (
     Concatenation,
     Convolution,
     Dense,
+    Fixed,
     Identity,
     Mean,
     Mix,
@@ -32,7 +33,11 @@ from liftax.affine import (
     adjoint,
     parameter_adjoint,
 )
+from liftax.imaging import Adjoint, Blur, DataStep, Mask, Multiple, Radon, Resolvent
 from tests.helpers import compiled, quick
+
+BLUR = Blur((4, 5, 1), np.arange(9.0).reshape(3, 3) / 36, "periodic")
+RESOLVENT = Resolvent(BLUR, 3.0)
 
 MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
     "dense": (Dense(4), ((5,),)),
@@ -80,6 +85,21 @@ MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
         Residual(Dense(3, use_bias=False), (0.0, 1.0, 0.0), (1.5, 0.0, -0.5)),
         ((2,), (3,), (2,)),
     ),
+    "residual with operators": (
+        Residual(
+            TransposedConvolution(1, use_bias=False),
+            (Multiple(RESOLVENT, 2.0), DataStep(BLUR, 0.7), 0.0),
+            (0.0, 0.0, 1.0),
+            Multiple(RESOLVENT, -1.0),
+            bound=0.5,
+        ),
+        ((4, 5, 1), (4, 5, 1), (4, 5, 2)),
+    ),
+    "residual of a mask": (
+        Residual(Convolution(2), (0.0,), (Adjoint(Mask(np.eye(4)[:, :3])),)),
+        ((4, 3, 1),),
+    ),
+    "fixed": (Fixed(Radon((3, 4, 1), (0.0, 40.0), 5)), ((3, 4, 1),)),
     "scores": (Scores(), ((3, 2), (4, 2))),
     "scores of heads": (Scores(2), ((3, 4), (2, 4))),
     "mix": (Mix(), ((1, 3, 4), (4, 2))),

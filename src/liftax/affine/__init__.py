@@ -7,6 +7,7 @@ from liftax.affine._bilinear import AbstractBilinear as AbstractBilinear
 from liftax.affine._concatenation import Concatenation as Concatenation
 from liftax.affine._convolution import Convolution as Convolution
 from liftax.affine._dense import Dense as Dense
+from liftax.affine._fixed import Fixed as Fixed
 from liftax.affine._identity import Identity as Identity
 from liftax.affine._mean import Mean as Mean
 from liftax.affine._mix import Mix as Mix

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from liftax.affine import AbstractAffine, Convolution, Dense, Pointwise, Residual
+from liftax.imaging import AbstractOperator
 from liftax.networks import Params
 
 
@@ -15,6 +16,8 @@ def design(
     A row for every sample (and position, for a convolution), a last column of ones for the bias.
     """
     if isinstance(affine, Residual):
+        if isinstance(affine.factor, AbstractOperator):
+            return None
         inner = design(affine.map, (affine.combined(inputs),))
         return inner if inner is None or affine.factor == 1 else affine.factor * inner
     if not isinstance(affine, Dense | Pointwise | Convolution):

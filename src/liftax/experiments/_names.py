@@ -5,17 +5,20 @@ import difflib
 from liftax.experiments._architectures import ARCHITECTURES
 from liftax.experiments._classification import CLASSIFICATION
 from liftax.experiments._conditioning import CONDITIONING
+from liftax.experiments._deblurring import DEBLURRING
 from liftax.experiments._demo import DEMO
 from liftax.experiments._denoiser import DENOISER
 from liftax.experiments._depth import DEPTH
 from liftax.experiments._experiment import Experiment
 from liftax.experiments._implicit_step import IMPLICIT_STEP
+from liftax.experiments._inpainting import INPAINTING
 from liftax.experiments._optimisers import OPTIMISERS
 from liftax.experiments._penalties import PENALTIES_STUDY
 from liftax.experiments._pnn_denoising import PNN_DENOISING
 from liftax.experiments._sparse_autoencoder import SPARSE_AUTOENCODER
 from liftax.experiments._step_size import STEP_SIZE
 from liftax.experiments._three_split import THREE_SPLIT
+from liftax.experiments._tomography import TOMOGRAPHY
 
 EXPERIMENTS: dict[str, Experiment] = {
     e.name: e
@@ -33,6 +36,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         CONDITIONING,
         DENOISER,
         PNN_DENOISING,
+        DEBLURRING,
+        INPAINTING,
+        TOMOGRAPHY,
     )
 }
 

@@ -35,6 +35,11 @@ from liftax.imaging._simple import Identity as Identity
 from liftax.imaging._simple import Mask as Mask
 from liftax.imaging._simple import Normal as Normal
 from liftax.imaging._simple import random_mask as random_mask
+from liftax.imaging._steps import Adjoint as Adjoint
+from liftax.imaging._steps import DataStep as DataStep
+from liftax.imaging._steps import FilteredBackProjection as FilteredBackProjection
+from liftax.imaging._steps import Multiple as Multiple
+from liftax.imaging._steps import Resolvent as Resolvent
 from liftax.imaging._total_variation import Restored as Restored
 from liftax.imaging._total_variation import total_variation as total_variation
 from liftax.imaging._total_variation import tv_denoise as tv_denoise

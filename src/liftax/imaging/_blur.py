@@ -76,9 +76,14 @@ def _shifted(padded: Array, kernel: Array, shape: Shape) -> Array:
 
 
 def _transformed(x: Array, kernel: Array) -> Array:
-    transfer = jnp.fft.rfft2(_centred(kernel.astype(x.dtype), x.shape))
-    spectrum = transfer[..., None] * jnp.fft.rfft2(x, axes=(0, 1))
+    gain = transfer(kernel.astype(x.dtype), x.shape)
+    spectrum = gain[..., None] * jnp.fft.rfft2(x, axes=(0, 1))
     return jnp.fft.irfft2(spectrum, s=x.shape[:2], axes=(0, 1))
+
+
+def transfer(kernel: Float[Array, "kh kw"], shape: Shape) -> Array:
+    r"""$\hat k$ on the frequencies of `rfft2` of an image of this shape."""
+    return jnp.fft.rfft2(_centred(kernel, shape))
 
 
 def _centred(kernel: Array, shape: Shape) -> Array:

@@ -134,13 +134,13 @@ def _dual(
     interval: Interval,
     inertia: bool,
 ) -> Network:
-    sigma, inside = _dual_potential(*prior), _constraint(interval)
-    forth, back = _operators(shape, features, kernel)
+    sigma, inside = dual_potential(*prior), constraint(interval)
+    forth, back = operators(shape, features, kernel)
     tau = 1.0 if inertia else 1.9
     first = Residual(forth, (0.0,), (1.0,), tau, bound=1.0)
-    nodes = [_learnt("u1", first, sigma, (INPUT,))]
+    nodes = [learnt("u1", first, sigma, (INPUT,))]
     t = 1.0
-    for k in range(1, _positive(iterations)):
+    for k in range(1, positive(iterations)):
         new = (1 + math.sqrt(1 + 4 * t * t)) / 2
         rho, t = ((t - 1) / new if inertia else 0.0), new
         p, u = f"p{k}", f"u{k + 1}"
@@ -152,7 +152,7 @@ def _dual(
         nodes.append(Node(p, outward, inside, (INPUT, *past)))
         # Tied, the bound is the owner's business.
         inward = Residual(forth, (*weights, 0.0), (*none, 1.0), tau, None if tied else 1.0)
-        nodes.append(_learnt(u, inward, sigma, (*past, p), p if tied else None))
+        nodes.append(learnt(u, inward, sigma, (*past, p), p if tied else None))
     last = Residual(back, (1.0, 0.0), (0.0, 1.0), -1.0, bound=1.0)
     nodes.append(Node("out", last, inside, (INPUT, f"u{iterations}")))
     return Network(tuple(nodes), shape)
@@ -167,18 +167,18 @@ def _primal_dual(
     prior: tuple[bool, float],
     interval: Interval,
 ) -> Network:
-    sigma, inside = _dual_potential(*prior), _constraint(interval)
-    forth, back = _operators(shape, features, kernel)
-    last, nodes = _positive(len(steps)), []
+    sigma, inside = dual_potential(*prior), constraint(interval)
+    forth, back = operators(shape, features, kernel)
+    last, nodes = positive(len(steps)), []
     x, older = INPUT, INPUT
     for k, (alpha, s, t) in enumerate(steps, start=1):
         u, new = f"u{k}", "out" if k == last else f"x{k}"
         if k == 1:
             inward = Residual(forth, (0.0,), (1.0,), s, bound=1.0)
-            nodes.append(_learnt(u, inward, sigma, (INPUT,)))
+            nodes.append(learnt(u, inward, sigma, (INPUT,)))
         else:
             inward = Residual(forth, (1.0, 0.0, 0.0), (0.0, 1 + alpha, -alpha), s, bound=1.0)
-            nodes.append(_learnt(u, inward, sigma, (f"u{k - 1}", x, older)))
+            nodes.append(learnt(u, inward, sigma, (f"u{k - 1}", x, older)))
         share = t / (1 + t)
         bound = None if tied else 1.0
         if k == 1:
@@ -191,26 +191,26 @@ def _primal_dual(
     return Network(tuple(nodes), shape)
 
 
-def _positive(iterations: int) -> int:
+def positive(iterations: int) -> int:
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}; 5 to 20 are usual")
     return iterations
 
 
-def _operators(shape: Shape, features: int, kernel: int) -> tuple[AbstractAffine, AbstractAffine]:
+def operators(shape: Shape, features: int, kernel: int) -> tuple[AbstractAffine, AbstractAffine]:
     """A dictionary, and the form of its adjoint."""
     size = (kernel, kernel)
     forth = Convolution(features, size, use_bias=False)
     return forth, TransposedConvolution(shape[-1], size, use_bias=False)
 
 
-def _dual_potential(group: bool, threshold: float) -> AbstractPotential:
+def dual_potential(group: bool, threshold: float) -> AbstractPotential:
     if not threshold > 0:
         raise ValueError(f"threshold must be positive, got {threshold}; 0.02 is usual")
     return Ball(threshold, axes=-1) if group else Clip(-threshold, threshold)
 
 
-def _learnt(
+def learnt(
     name: str,
     affine: AbstractAffine,
     sigma: AbstractPotential,
@@ -220,5 +220,5 @@ def _learnt(
     return Node(name, affine, sigma, parents, tied_to, learn=tuple(sigma.learnable))
 
 
-def _constraint(interval: Interval) -> AbstractPotential:
+def constraint(interval: Interval) -> AbstractPotential:
     return Identity() if interval is None else Clip(*interval)

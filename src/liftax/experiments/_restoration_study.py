@@ -1,0 +1,214 @@
+"""Networks for images behind an operator: what deblurring, inpainting and tomography share."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from liftax.data import Dataset
+from liftax.experiments._experiment import Record, spread
+from liftax.experiments._photographs import scores, turned
+from liftax.experiments._pictures import comparison
+from liftax.experiments._plots import panels
+from liftax.imaging import AbstractOperator, gaussian_noise, tv_restore
+from liftax.methods import AbstractMethod, BackPropagation, OneSweep
+from liftax.networks import Network, Params
+from liftax.training import fit
+
+LIFTED, BACKWARD = METHODS = ("lifted", "back-propagation")
+Images = Float[np.ndarray, "n h w 1"]
+
+
+class Task(NamedTuple):
+    """What the experiments differ in.
+
+    Attributes:
+        operator: side of a square image → its operator.
+        network: the operator → the network, with parameters of the same shapes at every size.
+        squares: images to train on, in [0, 1]; the last ones judge settings.
+        names: of the test images.
+        pictures: the test images.
+        references: (operator, measurements) → label → images to compare with.
+    """
+
+    operator: Callable[[int], AbstractOperator]
+    network: Callable[[AbstractOperator], Network]
+    squares: Images
+    names: tuple[str, ...]
+    pictures: Images
+    references: Callable[[AbstractOperator, Any], Mapping[str, Images]]
+
+
+class _Study:
+    """Data and settings that all runs share."""
+
+    def __init__(self, record: Record, task: Task):
+        self.record, self.config, self.task = record, record.config, task
+        self.operator = task.operator(task.squares.shape[1])
+        self.large = task.operator(task.pictures.shape[1])
+        self.network = task.network(self.operator)
+        squares, unseen = np.split(task.squares, [len(task.squares) - self.config["held_out"]])
+        # Mixed, so that a part is a sample of all photographs.
+        self.squares = np.random.default_rng(0).permutation(squares)
+        self.validation = measured(self.operator, unseen, self.config["noise"]), unseen
+        self.measured = measured(self.large, task.pictures, self.config["noise"])
+        whole = task.network(self.large)
+        self._restore = jax.jit(lambda params, y: whole(params, y[None])[0])
+
+    def train(self, samples: int | None, **labels: Any) -> Params:
+        """One run; labels: method, rate, scale, seed."""
+        config, squares, grey = self.config, self.squares[:samples], self.config["grey"]
+        steps = config["epochs"] * (len(squares) // config["batch"])
+        params = self.network.init(jax.random.key(labels["seed"]))
+
+        def transform(key: PRNGKeyArray, y: Array, x: Array) -> tuple[Array, Array]:
+            first, second = jax.random.split(key)
+            if config["turned"]:
+                x = turned(first, x)
+                y = jax.vmap(self.operator.apply)(x)
+            return gaussian_noise(second, y, config["noise"]), x
+
+        done = fit(
+            self.network,
+            Dataset(applied(self.operator, squares - grey), squares - grey),
+            self._method(labels["method"], labels["rate"], steps),
+            epochs=config["epochs"],
+            batch_size=config["batch"],
+            validation=(self.shifted(self.operator, self.validation[0]), self.validation[1] - grey),
+            transform=transform,
+            params=jax.tree.map(lambda p: labels["scale"] * p, params),
+            seed=labels["seed"],
+            checkpoints=self.record.checkpoints(samples=len(squares), **labels),
+            progress=False,
+        )
+        self.record.add(done, samples=len(squares), **labels)
+        if labels["method"] == LIFTED:
+            self.record.model = done
+        return done.params
+
+    def restored(self, params: Params) -> Images:
+        """The test images."""
+        ys = self.shifted(self.large, self.measured)
+        images = np.stack([np.asarray(self._restore(params, y)) for y in ys])
+        return images + self.config["grey"]
+
+    def shifted(self, operator: AbstractOperator, y: Any) -> np.ndarray:
+        """Measurements of the image less the grey that networks take for 0."""
+        grey = jnp.full(operator.in_shape, self.config["grey"], jnp.float32)
+        return np.asarray(y - operator.apply(grey))
+
+    def _method(self, name: str, rate: float, steps: int) -> AbstractMethod:
+        adam = optax.adam(optax.cosine_decay_schedule(rate, steps))
+        if name == BACKWARD:
+            return BackPropagation(adam)
+        return OneSweep(adam, self.config["step"], self.config["nudge"])
+
+
+def applied(operator: AbstractOperator, images: Images) -> np.ndarray:
+    """$Ax$ of many images, one after another."""
+    one = jax.jit(lambda x: operator.apply(x))
+    return np.stack([np.asarray(one(x)) for x in images])
+
+
+def measured(operator: AbstractOperator, images: Images, noise: float) -> np.ndarray:
+    """$Ax$ with Gaussian noise from the seed 0."""
+    rng = np.random.default_rng(0)
+    clean = applied(operator, images)
+    return (clean + rng.normal(0, noise, clean.shape)).astype(np.float32)
+
+
+def total_variation_references(
+    operator: AbstractOperator, y: Any, pictures: Images, weights: Any, iterations: int
+) -> Images:
+    """By the weight with the highest PSNR, chosen for each image by looking at it."""
+    one = jax.jit(lambda y, w: tv_restore(operator, y, w, iterations, interval=(0.0, 1.0)).x)
+    found = []
+    for data, picture in zip(y, pictures, strict=True):
+        tries = [np.asarray(one(data, weight)) for weight in weights]
+        quality = scores(tries, [picture] * len(tries))[:, 0]
+        found.append(tries[int(np.argmax(quality))])
+    return np.stack(found)
+
+
+def run_study(record: Record, task: Task) -> None:
+    """References, a search over rates and initial scales, and the seeds at the best rate."""
+    study, config = _Study(record, task), record.config
+    pictures = task.pictures
+    shown = {"original": pictures, **task.references(study.large, study.measured)}
+    for label in list(shown)[1:]:
+        found = scores(shown[label], pictures)
+        record.figures[label] = {"psnr": [found[:, 0].mean()], "ssim": [found[:, 1].mean()]}
+    reference = record.figures["total variation"]["psnr"][0]
+    grid = _grid(study, reference)
+    for method in METHODS:
+        rate = max(config["rates"], key=lambda r, m=method: _of(grid, m, r))
+        runs = []
+        for seed in record.seeds:
+            params = study.train(None, method=method, rate=rate, scale=1.0, seed=seed)
+            shown[method] = study.restored(params)
+            runs.append(scores(shown[method], pictures).mean(axis=0))
+        psnrs, ssims = zip(*(map(float, run) for run in runs), strict=True)
+        record.figures[method] = {"rate": rate, "psnr": psnrs, "ssim": ssims}
+    leaves = jax.tree.leaves(jax.eval_shape(study.network.init, jax.random.key(0)))
+    _write(record, task, shown, grid, sum(leaf.size for leaf in leaves))
+
+
+def _grid(study: _Study, reference: float) -> list[dict[str, Any]]:
+    """PSNR of both methods for every rate and initial scale, over that of TV."""
+    config, rows = study.config, []
+    for rate, scale, method in itertools.product(config["rates"], config["scales"], METHODS):
+        labels = {"method": method, "rate": rate, "scale": scale, "seed": 0}
+        images = study.restored(study.train(config["grid_samples"], **labels))
+        psnr = float(scores(images, study.task.pictures)[:, 0].mean())
+        rows.append({**labels, "over": psnr - reference})
+    return rows
+
+
+def _of(grid: list[dict[str, Any]], method: str, rate: float) -> float:
+    """Result of a rate at the initial scale 1; a failure never wins."""
+    (over,) = (r["over"] for r in grid if (r["method"], r["rate"], r["scale"]) == (method, rate, 1))
+    return over if np.isfinite(over) else -np.inf
+
+
+def _write(
+    record: Record, task: Task, shown: Mapping[str, Images], grid: list[dict[str, Any]], size: int
+) -> None:
+    report, config = record.report, record.config
+    report.heading("The result")
+    table = [(k, spread(f["psnr"], 2), spread(f["ssim"], 4)) for k, f in record.figures.items()]
+    caption = f"{len(task.names)} images that no training has seen, seeds {record.seeds}"
+    report.table(("method", "PSNR, dB", "SSIM"), table, caption)
+    report.text(f"The networks have {size:,} weights.")
+    chosen = [i for i in config["shown"] if i < len(task.names)]
+    few = {label: images[chosen] for label, images in shown.items()}
+    report.figure(comparison(few), f"Noise of σ = {config['noise']:g}, last seed")
+    report.heading("Which settings train")
+    groups = {
+        f"initial scale {scale:g}": {
+            method: (
+                config["rates"],
+                [[r["over"] for r in grid if (r["method"], r["scale"]) == (method, scale)]],
+            )
+            for method in METHODS
+        }
+        for scale in config["scales"]
+    }
+    steps = config["epochs"] * (config["grid_samples"] // config["batch"])
+    plot = panels(groups, "learning rate", "dB over TV", log="x", baseline=(BACKWARD,))
+    report.figure(plot, f"After {steps} steps")
+    counts = []
+    for margin in config["margins"]:
+        row = [f"less than {margin:g} dB over total variation, or NaN"]
+        for method in METHODS:
+            over = [r["over"] for r in grid if r["method"] == method]
+            row.append(f"{sum(not o >= margin for o in over)} of {len(over)}")
+        counts.append(row)
+    report.table(("failures", *METHODS), counts, "of all learning rates and initial scales")
+    record.figures |= {"grid": grid, "failures": counts, "weights": size}
+    record.headline = [" ".join(["PSNR", row[0], row[1], "dB"]) for row in table]
+    record.headline += [f"{row[0]}: {LIFTED} {row[1]}, {BACKWARD} {row[2]}" for row in counts]

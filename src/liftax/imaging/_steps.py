@@ -1,0 +1,141 @@
+"""Operators made of another one: adjoint, multiple, and steps on a data term."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from liftax.imaging._blur import Blur, transfer
+from liftax.imaging._operator import AbstractOperator, Shape, adjoint, check_shape, power_norm
+from liftax.imaging._radon import FILTERS, Radon, filtered_back_projection
+from liftax.imaging._simple import Mask
+
+
+class Adjoint(AbstractOperator):
+    r"""$A^\top$, with the norm of $A$."""
+
+    in_shape: Shape = eqx.field(static=True)
+    operator: AbstractOperator
+
+    def __init__(self, operator: AbstractOperator):
+        """See the class."""
+        self.operator, self.in_shape = operator, operator.out_shape
+
+    def apply(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return adjoint(self.operator, x)
+
+    def norm(self) -> Float[Array, ""]:
+        return self.operator.norm()
+
+
+class Multiple(AbstractOperator):
+    r"""$cA$ for a number $c$ (`factor`)."""
+
+    in_shape: Shape = eqx.field(static=True)
+    operator: AbstractOperator
+    factor: float = eqx.field(static=True)
+
+    def __init__(self, operator: AbstractOperator, factor: float):
+        """See the class."""
+        self.operator, self.factor, self.in_shape = operator, factor, operator.in_shape
+
+    def apply(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        image = self.operator.apply(x)
+        return jnp.asarray(self.factor, image.dtype) * image
+
+    def norm(self) -> Float[Array, ""]:
+        return abs(self.factor) * self.operator.norm()
+
+
+class DataStep(AbstractOperator):
+    r"""$I - tA^\top A$: a gradient step of length $t$ on $\frac12\|Ax\|^2$.
+
+    The norm is that of `power_norm`, at most 1 for $t\le2/\|A\|^2$.
+    """
+
+    in_shape: Shape = eqx.field(static=True)
+    operator: AbstractOperator
+    step: float = eqx.field(static=True)
+
+    def __init__(self, operator: AbstractOperator, step: float):
+        """See the class."""
+        self.operator, self.step, self.in_shape = operator, step, operator.in_shape
+
+    def apply(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        slope = adjoint(self.operator, self.operator.apply(x))
+        return x - jnp.asarray(self.step, x.dtype) * slope
+
+    def norm(self) -> Float[Array, ""]:
+        return power_norm(self)
+
+
+class Resolvent(AbstractOperator):
+    r"""$(I + tA^\top A)^{-1}$: the linear part of the proximal map of $\frac t2\|Ax - y\|^2$.
+
+    That map is $v\mapsto(I + tA^\top A)^{-1}(v + tA^\top y)$. Masks and periodic blurs only, which
+    are diagonal in pixels or in frequencies. The norm is at most 1; it is that of `power_norm`.
+
+    Raises:
+        ValueError: for another operator, or a step that is not positive.
+    """
+
+    in_shape: Shape = eqx.field(static=True)
+    operator: Mask | Blur
+    step: float = eqx.field(static=True)
+
+    def __init__(self, operator: AbstractOperator, step: float):
+        """See the class."""
+        if not (
+            isinstance(operator, Mask)
+            or (isinstance(operator, Blur) and operator.boundary == "periodic")
+        ):
+            raise ValueError(
+                f"operator: {type(operator).__name__} has no diagonal form; Resolvent takes a Mask "
+                "or a periodic Blur, DataStep takes all operators"
+            )
+        if not step > 0:
+            raise ValueError(f"step must be positive, got {step}")
+        self.operator, self.step, self.in_shape = operator, step, operator.in_shape
+
+    def apply(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+        check_shape(x, self.in_shape, "Resolvent")
+        step = jnp.asarray(self.step, x.dtype)
+        if isinstance(self.operator, Mask):
+            return x / (1 + step * jnp.square(self.operator.mask.astype(x.dtype)))
+        gain = jnp.square(jnp.abs(transfer(self.operator.kernel.astype(x.dtype), x.shape)))
+        spectrum = jnp.fft.rfft2(x, axes=(0, 1))
+        spectrum = spectrum * (1 / (1 + step * gain)).astype(spectrum.dtype)[..., None]
+        return jnp.fft.irfft2(spectrum, s=x.shape[:2], axes=(0, 1))
+
+    def norm(self) -> Float[Array, ""]:
+        return power_norm(self)
+
+
+class FilteredBackProjection(AbstractOperator):
+    r"""`filtered_back_projection` of a Radon transform, from (detectors, angles) to images.
+
+    The norm is that of `power_norm`.
+
+    Attributes:
+        radon: the transform.
+        window: of the filter.
+
+    Raises:
+        ValueError: for another window.
+    """
+
+    in_shape: Shape = eqx.field(static=True)
+    radon: Radon
+    window: str = eqx.field(static=True)
+
+    def __init__(self, radon: Radon, window: str = "ramp"):
+        """See the class."""
+        if window not in FILTERS:
+            raise ValueError(f"window must be one of {FILTERS}, got {window!r}")
+        self.radon, self.window, self.in_shape = radon, window, radon.out_shape
+
+    def apply(self, x: Float[Array, "detectors angles"]) -> Float[Array, "h w 1"]:
+        check_shape(x, self.in_shape, "FilteredBackProjection")
+        return filtered_back_projection(self.radon, x, self.window)
+
+    def norm(self) -> Float[Array, ""]:
+        return power_norm(self)
