@@ -216,6 +216,7 @@ SECTIONS = {
     "depth": depth,
     "conditioning": conditioning,
     "denoiser": denoiser,
+    "pnn-denoising": restoration,
     "deblurring": restoration,
     "inpainting": restoration,
     "tomography": restoration,

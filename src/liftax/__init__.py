@@ -20,6 +20,7 @@ from liftax.methods import SAG as SAG
 from liftax.methods import SAGA as SAGA
 from liftax.methods import BackPropagation as BackPropagation
 from liftax.methods import BlockCoordinateDescent as BlockCoordinateDescent
+from liftax.methods import Chunked as Chunked
 from liftax.methods import Contrastive as Contrastive
 from liftax.methods import ImplicitSGD as ImplicitSGD
 from liftax.methods import OneSweep as OneSweep

@@ -88,6 +88,7 @@ def test_an_epoch_is_one_program_without_transfers(digits: Split) -> None:
         Span(
             jnp.arange(600),
             jax.random.key(2),
+            jnp.asarray(0, jnp.int32),
             jnp.asarray(a, jnp.int32),
             jnp.asarray(b, jnp.int32),
             50,

@@ -7,6 +7,7 @@ from liftax.methods._backpropagation import BackPropagation as BackPropagation
 from liftax.methods._block_coordinate_descent import (
     BlockCoordinateDescent as BlockCoordinateDescent,
 )
+from liftax.methods._chunked import Chunked as Chunked
 from liftax.methods._contrastive import Contrastive as Contrastive
 from liftax.methods._gradient_method import AbstractGradientMethod as AbstractGradientMethod
 from liftax.methods._gradient_method import Evaluation as Evaluation

@@ -2,6 +2,8 @@
 
 from liftax.training._fit import fit as fit
 from liftax.training._history import History as History
+from liftax.training._memory import Memory as Memory
+from liftax.training._memory import step_memory as step_memory
 from liftax.training._model_file import as_params as as_params
 from liftax.training._model_file import load_model as load_model
 from liftax.training._model_file import save_model as save_model

@@ -50,8 +50,9 @@ class Span(NamedTuple):
     """Steps ``start`` to ``stop`` of an epoch.
 
     Attributes:
-        order: of the samples.
+        order: of the samples, or where the batches of the first step on are among those at hand.
         key: of the epoch, for the transform.
+        first: step that the order begins with, traced.
         start: first step, traced.
         stop: the step after the last, traced.
         size: of a batch.
@@ -59,6 +60,7 @@ class Span(NamedTuple):
 
     order: Array
     key: PRNGKeyArray
+    first: Array
     start: Array
     stop: Array
     size: int
@@ -85,7 +87,7 @@ def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
     (energy, method, x, y, transform), span = work
 
     def step(t: Array, carry: Carry) -> Carry:
-        rows = jax.lax.dynamic_slice(span.order, (t * span.size,), (span.size,))
+        rows = jax.lax.dynamic_slice(span.order, ((t - span.first) * span.size,), (span.size,))
         labels = y if method.full_batch else y[rows]
         inputs = x if method.full_batch else x[rows]
         if transform is not None:

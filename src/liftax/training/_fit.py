@@ -10,9 +10,10 @@ from liftax.methods import AbstractMethod
 from liftax.networks import Network, Params
 from liftax.objectives import LiftedEnergy
 from liftax.training._engine import Problem, Transform, start
-from liftax.training._prepare import Data, parts, prepare
+from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
-from liftax.training._run import Callback, Checkpoints, Run
+from liftax.training._run import INSPECTED, Callback, Checkpoints, Run
+from liftax.training._stream import Stream
 
 
 def fit(
@@ -23,6 +24,7 @@ def fit(
     epochs: int = 10,
     batch_size: int = 128,
     validation: Data | None = None,
+    stream: int | None = None,
     transform: Transform | None = None,
     seed: int = 0,
     params: Params | None = None,
@@ -42,6 +44,9 @@ def fit(
         epochs: passes over the data (for full-batch methods: steps).
         batch_size: samples a step, at most all.
         validation: evaluated after every epoch; the test part if `data` is a `Split`.
+        stream: samples that are on the device at a time, the next ones being fetched meanwhile;
+            None puts all there. The steps are the same. With it arrays may be memory-mapped files
+            larger than memory (``np.load(file, mmap_mode="r")``). Not for full-batch methods.
         transform: (key, x, y) → (x, y) of a batch, with a new key every step: noise, flips. Not
             for full-batch methods. Validation data are taken as they are.
         seed: of initial parameters and order. The same seed gives the same bits on one machine.
@@ -66,14 +71,23 @@ def fit(
             f"transform: {type(method).__name__} keeps the activations of all samples from step to "
             "step, which new inputs would invalidate; transform the data, or use mini-batches"
         )
+    if stream is not None and (method.full_batch or stream < batch_size):
+        raise ValueError(
+            f"stream must hold a batch of {batch_size}, and the method take mini-batches; got "
+            f"{stream} for {type(method).__name__}"
+        )
     train, held_out = parts(data, validation)
-    x, y = prepare(energy, train, dtype, "data")
+    source = Stream(*checked(energy, train, dtype, "data"), dtype, 1)
+    size = min(batch_size, len(source.x))
+    if stream is not None:
+        source = source._replace(steps=max(1, min(stream, len(source.x)) // size))
+    x, y = source.take(slice(None if stream is None else max(size, INSPECTED)))
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation")
     key = jax.random.key(seed)
     initial = energy.network.init(key, dtype) if params is None else params
     # The loop donates its buffers; the caller's parameters stay alive in this copy.
     initial = jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), initial)
-    size = min(batch_size, len(x))
     problem = Problem(energy, method, x, y, transform)
     carry = start(problem, initial, size, jax.random.fold_in(key, 1))
-    return Run(problem, carry, check, seed, size, epochs, checkpoints).go(progress, callback)
+    sources = (None if stream is None else source, check)
+    return Run(problem, carry, sources, seed, size, epochs, checkpoints).go(progress, callback)

@@ -8,7 +8,12 @@ import numpy as np
 from jaxtyping import Array
 
 from liftax.data import Dataset, Split, check_data
+from liftax.networks import Network
 from liftax.objectives import LiftedEnergy
+from liftax.training._stream import Stream
+
+# Targets that are looked at together.
+_ROWS = 8192
 
 Data = Dataset | tuple[Any, Any]
 
@@ -21,7 +26,15 @@ def parts(data: Data | Split, validation: Data | None) -> tuple[Data, Data | Non
 
 
 def prepare(energy: LiftedEnergy, data: Data, dtype: Any, argument: str) -> tuple[Array, Array]:
-    """Inputs and targets as device arrays in the shapes of the network.
+    """Inputs and targets as device arrays in the shapes of the network; see `checked`."""
+    x, y = checked(energy, data, dtype, argument)
+    return Stream(x, y, dtype, 1).take(slice(None))
+
+
+def checked(
+    energy: LiftedEnergy, data: Data, dtype: Any, argument: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets in the shapes of the network, on the host.
 
     Inputs whose examples have the network's number of entries are reshaped. Integer targets are
     class labels and stay as they are; without targets the inputs are their own.
@@ -31,8 +44,8 @@ def prepare(energy: LiftedEnergy, data: Data, dtype: Any, argument: str) -> tupl
             outside the domain of the output's potential.
     """
     x, y = (data.x, data.y) if isinstance(data, Dataset) else data
-    x = np.asarray(x)
-    y = x if y is None else np.asarray(y)
+    x = np.asanyarray(x)
+    y = x if y is None else np.asanyarray(y)
     network = energy.network
     out_shape = network.shapes[network.output]
     labels = np.issubdtype(y.dtype, np.integer) and y.ndim == 1
@@ -42,22 +55,29 @@ def prepare(energy: LiftedEnergy, data: Data, dtype: Any, argument: str) -> tupl
             "end the network in a vector"
         )
     check_data(x, y, classes=out_shape[0] if labels else None)
-    inputs = jnp.asarray(_shaped(x, network.input_shape, f"{argument}: inputs"), dtype)
+    inputs = _shaped(x, network.input_shape, f"{argument}: inputs")
     if labels:
-        return inputs, jnp.asarray(y, jnp.int32)
-    targets = (
-        inputs if y is x else jnp.asarray(_shaped(y, out_shape, f"{argument}: targets"), dtype)
-    )
-    targets = targets.reshape(len(x), *out_shape)
-    values = jax.jit(jax.vmap(network.node(network.output).potential.value))(targets)
-    outside = np.flatnonzero(~np.isfinite(np.asarray(values)))
-    if outside.size:
-        name = type(network.node(network.output).potential).__name__
-        raise ValueError(
-            f"{argument}: {outside.size} targets lie outside the range of the output activation "
-            f"{name} (first at sample {outside[0]}); rescale them or choose another output"
-        )
+        return inputs, y
+    same = y is x and tuple(out_shape) == tuple(network.input_shape)
+    targets = inputs if same else _shaped(y, out_shape, f"{argument}: targets")
+    _check_domain(network, targets, dtype, argument)
     return inputs, targets
+
+
+def _check_domain(network: Network, targets: np.ndarray, dtype: Any, argument: str) -> None:
+    potential = network.node(network.output).potential
+    value = jax.jit(jax.vmap(potential.value))
+    outside = [np.zeros(0, np.int64)]
+    for begin in range(0, len(targets), _ROWS):
+        found = np.asarray(value(jnp.asarray(targets[begin : begin + _ROWS], dtype)))
+        outside.append(begin + np.flatnonzero(~np.isfinite(found)))
+    where = np.concatenate(outside)
+    if where.size:
+        raise ValueError(
+            f"{argument}: {where.size} targets lie outside the range of the output activation "
+            f"{type(potential).__name__} (first at sample {where[0]}); rescale them or choose "
+            "another output"
+        )
 
 
 def _shaped(array: np.ndarray, shape: tuple[int, ...], argument: str) -> np.ndarray:

@@ -31,10 +31,11 @@ from liftax.training._engine import (
 from liftax.training._history import History
 from liftax.training._progress import Bar, Progress, Silent, on_terminal
 from liftax.training._result import Result
+from liftax.training._stream import Stream, checksum
 
 Callback = Callable[[dict[str, Any]], bool | None]
 
-_INSPECTED = 512
+INSPECTED = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,18 +65,18 @@ class Run:
         self,
         problem: Problem,
         carry: Carry,
-        check: tuple[Array, Array] | None,
+        data: tuple[Stream | None, tuple[Array, Array] | None],
         seed: int,
         size: int,
         epochs: int,
         checkpoints: Checkpoints | None,
     ):
-        self.problem, self.carry, self.check = problem, carry, check
+        self.problem, self.carry, (self.stream, self.check) = problem, carry, data
         self.seed, self.size, self.epochs, self.checkpoints = seed, size, epochs, checkpoints
-        self.samples = len(problem.x)
+        self.samples = len(problem.x if self.stream is None else self.stream.x)
         self.per_epoch = 1 if problem.method.full_batch else self.samples // size
         self.step, self.seconds, self.history = 0, 0.0, History()
-        self.fingerprint = "" if checkpoints is None else _fingerprint(problem, seed, size)
+        self.fingerprint = "" if checkpoints is None else self.identity()
         if checkpoints is not None:
             writable_folder(checkpoints.folder, "checkpoints.folder")
         if checkpoints is not None and checkpoints.resume:
@@ -134,12 +135,36 @@ class Run:
     def move(self, order: tuple[Array, Array], first: int, last: int) -> None:
         """Steps ``first`` to ``last`` of the epoch; with none of them, compile only."""
         begin = time.perf_counter()
-        ends = jnp.asarray(first, jnp.int32), jnp.asarray(last, jnp.int32)
-        span = Span(*order, *ends, self.size)
-        self.carry = jax.block_until_ready(advance((self.problem, span), self.carry))
+        if self.stream is None:
+            self.advance(self.problem, order, (0, first, last))
+        else:
+            self.flow(self.stream, order, first, last)
+        self.carry = jax.block_until_ready(self.carry)
         self.step += last - first
         if last > first:
             self.seconds += time.perf_counter() - begin
+
+    def advance(
+        self, problem: Problem, order: tuple[Array, Array], steps: tuple[int, int, int]
+    ) -> None:
+        first, start, stop = (jnp.asarray(t, jnp.int32) for t in steps)
+        span = Span(*order, first, start, stop, self.size)
+        self.carry = advance((problem, span), self.carry)
+
+    def flow(self, stream: Stream, order: tuple[Array, Array], first: int, last: int) -> None:
+        """The same steps; while a block is computed the next one is fetched."""
+        own = jnp.arange(stream.steps * self.size)
+        for start, stop, x, y in stream.blocks(np.asarray(order[0]), self.size, first, last):
+            problem = self.problem._replace(x=x, y=y)
+            self.advance(problem, (own, order[1]), (start, start, stop))
+
+    def identity(self) -> str:
+        """What must agree for a checkpoint to continue this run."""
+        problem, stream = self.problem, self.stream
+        code = zlib.crc32(constants((problem.energy, problem.method, problem.transform)).encode())
+        x, y = map(checksum, (problem.x, problem.y) if stream is None else (stream.x, stream.y))
+        data = f"{x:08x}/{y:08x}"
+        return f"program {code:08x}, data {data}, seed {self.seed}, batch {self.size}"
 
     def means(self, steps: int) -> dict[str, float]:
         name = "accuracy" if self.labels else "mse"
@@ -158,7 +183,7 @@ class Run:
 
     def observed(self) -> dict[str, float]:
         """Energy and gaps at the method's activations, and the validation figures."""
-        value, gaps = inspect(self.problem, self.carry.params, self.carry.state, _INSPECTED)
+        value, gaps = inspect(self.problem, self.carry.params, self.carry.state, INSPECTED)
         row = {"energy": float(value), **{f"gap/{n}": float(g) for n, g in gaps.items()}}
         if self.check is not None:
             loss, metric = evaluate(self.problem.energy, self.carry.params, *self.check)
@@ -181,10 +206,3 @@ class Run:
         self.carry = eqx.combine(jax.tree.map(jnp.asarray, found.tree), rest)
         self.step, self.seconds = found.step, found.meta["seconds"]
         self.history = History(found.meta["rows"])
-
-
-def _fingerprint(problem: Problem, seed: int, size: int) -> str:
-    """What must agree for a checkpoint to continue this run."""
-    code = zlib.crc32(constants((problem.energy, problem.method, problem.transform)).encode())
-    data = [zlib.crc32(np.asarray(a).tobytes()) for a in (problem.x, problem.y)]
-    return f"program {code:08x}, data {data[0]:08x}/{data[1]:08x}, seed {seed}, batch {size}"
