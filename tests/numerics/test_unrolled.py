@@ -138,7 +138,6 @@ def test_equal_dictionaries_give_the_algorithm(case: str) -> None:
     prior = Prior(FEATURES, group=group, tied=tied)
     sigma = in_balls if group else clipped
     network, solution = algorithm(operator, prior, a, matrix(w), y, sigma)
-    params = filled(network, w)
-    params["x1"] = ({}, {})
+    params = {**filled(network, w), "x1": ({}, {})}
     found = jax.jit(lambda p, y: network(p, y))(params, y.reshape(1, *operator.out_shape))
     np.testing.assert_allclose(np.asarray(found).ravel(), solution, atol=1e-11)

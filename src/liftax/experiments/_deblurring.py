@@ -105,6 +105,7 @@ DEBLURRING = Experiment(
         "grid_samples": 32,
         "tv_weights": [4.0],
         "shown": [0, 1],
+        "seeds": [0],
     },
     run=_run,
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from liftax.experiments._experiment import Experiment, Record
@@ -35,7 +36,7 @@ def _references(
     noise, denoiser = config["noise"], load_denoiser()
     levels = np.geomspace(_LEVELS[0], noise, _LEVELS[1])
     weights = noise**2 * np.array(config["tv_weights"])
-    seen = np.asarray(operator.apply(np.ones(operator.in_shape, np.float32)))
+    seen = np.asarray(operator.apply(jnp.ones(operator.in_shape, jnp.float32)))
     mean = y.sum(axis=(1, 2, 3), keepdims=True) / seen.sum()
     return {
         "masked": y,
@@ -114,6 +115,7 @@ INPAINTING = Experiment(
         "grid_samples": 32,
         "tv_weights": [20.0],
         "shown": [0, 1],
+        "seeds": [0],
     },
     run=_run,
 )

@@ -49,7 +49,7 @@ def test_slices(side: int) -> tuple[tuple[str, ...], Float[np.ndarray, "n s s 1"
         "Shepp-Logan, turned": rotate(whole, 35),
         "Shepp-Logan, softer": np.sqrt(np.clip(whole, 0, 1)),
     }
-    small = [resize(v, (side, side), anti_aliasing=True) for v in variants.values()]
+    small = [np.asarray(resize(v, (side, side), anti_aliasing=True)) for v in variants.values()]
     pictures = np.clip(np.stack(small), 0, 1)[..., None].astype(np.float32)
     new = phantoms(5, side, seed=1)
     names = (*variants, *(f"ellipses {k}" for k in range(1, 6)))

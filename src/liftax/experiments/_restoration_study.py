@@ -60,8 +60,8 @@ class _Study:
         whole = task.network(self.large)
         self._restore = jax.jit(lambda params, y: whole(params, y[None])[0])
 
-    def train(self, samples: int | None, **labels: Any) -> Params:
-        """One run; labels: method, rate, scale, seed."""
+    def train(self, samples: int | None, **labels: Any) -> tuple[Params, float]:
+        """Parameters and held-out error of a run; labels: method, rate, scale, seed."""
         config, squares, grey = self.config, self.squares[:samples], self.config["grey"]
         steps = config["epochs"] * (len(squares) // config["batch"])
         params = self.network.init(jax.random.key(labels["seed"]))
@@ -89,7 +89,7 @@ class _Study:
         self.record.add(done, samples=len(squares), **labels)
         if labels["method"] == LIFTED:
             self.record.model = done
-        return done.params
+        return done.params, float(done.history.last.get("validation_mse", np.nan))
 
     def restored(self, params: Params) -> Images:
         """The test images."""
@@ -149,7 +149,7 @@ def run_study(record: Record, task: Task) -> None:
         rate = max(config["rates"], key=lambda r, m=method: _of(grid, m, r))
         runs = []
         for seed in record.seeds:
-            params = study.train(None, method=method, rate=rate, scale=1.0, seed=seed)
+            params, _ = study.train(None, method=method, rate=rate, scale=1.0, seed=seed)
             shown[method] = study.restored(params)
             runs.append(scores(shown[method], pictures).mean(axis=0))
         psnrs, ssims = zip(*(map(float, run) for run in runs), strict=True)
@@ -163,16 +163,18 @@ def _grid(study: _Study, reference: float) -> list[dict[str, Any]]:
     config, rows = study.config, []
     for rate, scale, method in itertools.product(config["rates"], config["scales"], METHODS):
         labels = {"method": method, "rate": rate, "scale": scale, "seed": 0}
-        images = study.restored(study.train(config["grid_samples"], **labels))
+        params, error = study.train(config["grid_samples"], **labels)
+        images = study.restored(params)
         psnr = float(scores(images, study.task.pictures)[:, 0].mean())
-        rows.append({**labels, "over": psnr - reference})
+        rows.append({**labels, "error": error, "over": psnr - reference})
     return rows
 
 
 def _of(grid: list[dict[str, Any]], method: str, rate: float) -> float:
-    """Result of a rate at the initial scale 1; a failure never wins."""
-    (over,) = (r["over"] for r in grid if (r["method"], r["rate"], r["scale"]) == (method, rate, 1))
-    return over if np.isfinite(over) else -np.inf
+    """Minus the held-out error of a rate at the initial scale 1; a failure never wins."""
+    key = (method, rate, 1)
+    (error,) = (r["error"] for r in grid if (r["method"], r["rate"], r["scale"]) == key)
+    return -error if np.isfinite(error) else -np.inf
 
 
 def _write(

@@ -125,7 +125,8 @@ def condat_vu(
 
     $$u_k = \sigma_k(u_{k-1} + s\,D_k(2x_k - x_{k-1})),\qquad
       x_{k+1} = P_C(x_k - tA^\top(Ax_k - y) - V_ku_k)$$
-    from $x_0 = Sy$, $u_0 = 0$, with $\|D_k\|\le1$ and $s = 0.99(1 - t\|A\|^2/2)$ from their condition
+    from $x_0 = Sy$, $u_0 = 0$, with $\|D_k\|\le1$ and
+    $s = 0.99(1 - t\|A\|^2/2)$ from their condition
     $\frac1t - \frac{s}{t} \ge\frac12\|A\|^2$ ($u$ is the dual variable times t). The output is
     $x_{K+1}$. Arguments, names and errors are those of `proximal_gradient`, t being less than
     $2/\|A\|^2$.
@@ -174,7 +175,7 @@ def _splitting(
     start: AbstractOperator | None,
 ) -> Network:
     sigma, inside = dual_potential(prior.group, prior.threshold), constraint(prior.interval)
-    forth, back = operators(operator.in_shape, prior.features, prior.kernel)
+    forth, back = _filters(operator, prior)
     nodes = _beginning(operator, prior, terms[0], start)
     bound = None if prior.tied else 1.0
     for k in range(1, len(terms) + 1):
@@ -199,7 +200,7 @@ def _primal_dual(
     start: AbstractOperator | None,
 ) -> Network:
     sigma, inside = dual_potential(prior.group, prior.threshold), constraint(prior.interval)
-    forth, back = operators(operator.in_shape, prior.features, prior.kernel)
+    forth, back = _filters(operator, prior)
     term, dual = data
     nodes = _beginning(operator, prior, term, start)
     bound, older = (None if prior.tied else 1.0), "start"
@@ -234,6 +235,11 @@ def _beginning(
         Node("data", Fixed(back), Copy(), INPUT),
         Node("x1", first, constraint(prior.interval), ("start", "data")),
     ]
+
+
+def _filters(operator: AbstractOperator, prior: Prior) -> tuple[AbstractAffine, AbstractAffine]:
+    height, width, channels = tuple(operator.in_shape)
+    return operators((height, width, channels), prior.features, prior.kernel)
 
 
 def _data_step(back: AbstractAffine, term: _Term, bound: float | None) -> Residual:
