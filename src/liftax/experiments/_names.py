@@ -15,6 +15,7 @@ from liftax.experiments._inpainting import INPAINTING
 from liftax.experiments._optimisers import OPTIMISERS
 from liftax.experiments._penalties import PENALTIES_STUDY
 from liftax.experiments._pnn_denoising import PNN_DENOISING
+from liftax.experiments._pnp import PNP
 from liftax.experiments._sparse_autoencoder import SPARSE_AUTOENCODER
 from liftax.experiments._step_size import STEP_SIZE
 from liftax.experiments._three_split import THREE_SPLIT
@@ -36,6 +37,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         CONDITIONING,
         DENOISER,
         PNN_DENOISING,
+        PNP,
         DEBLURRING,
         INPAINTING,
         TOMOGRAPHY,
