@@ -23,7 +23,7 @@ LAYERS = (
     ("blocks",),
     ("methods", "diagnostics"),
     ("training",),
-    ("restoration",),
+    ("restoration", "inversion"),
     ("experiments",),
     ("cli", "__main__"),
 )
