@@ -9,6 +9,9 @@ class Reason(enum.Enum):
     COMPLETED = "all epochs were run"
     NOT_FINITE = "the training loss became infinite or NaN: take a smaller step"
     STOPPED = "a callback asked to stop"
+    CERTIFIED = "the gap is below the tolerance"
+    BUDGET = "all iterations were made, and the gap is above the tolerance: allow more"
+    DIVERGED = "values became infinite or NaN: take a smaller ratio of the steps"
 
     def __str__(self) -> str:
         return self.value

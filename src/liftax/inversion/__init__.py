@@ -2,6 +2,13 @@
 
 from liftax.inversion._constraints import Box as Box
 from liftax.inversion._constraints import NonNegative as NonNegative
+from liftax.inversion._data import DataTerm as DataTerm
+from liftax.inversion._data import data_term as data_term
+from liftax.inversion._invert import Inverse as Inverse
+from liftax.inversion._invert import invert as invert
+from liftax.inversion._primal_dual import Point as Point
+from liftax.inversion._primal_dual import PrimalDual as PrimalDual
+from liftax.inversion._primal_dual import Solved as Solved
 from liftax.inversion._regulariser import AbstractPrior as AbstractPrior
 from liftax.inversion._regulariser import Term as Term
 from liftax.inversion._sparsity import L1 as L1

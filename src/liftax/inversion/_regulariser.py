@@ -50,7 +50,7 @@ class Term(eqx.Module):
 
     @property
     def direct(self) -> bool:
-        """Whether $x \\mapsto h(Kx)$ has a prox in closed form."""
+        r"""Whether $x \mapsto h(Kx)$ has a prox in closed form."""
         return self.operator is None or self.orthogonal
 
     def forward(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
