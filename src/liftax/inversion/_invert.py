@@ -100,7 +100,7 @@ def checked(network: Network, potential: AbstractPotential, y: ArrayLike) -> Arr
     shape = network.shapes[network.output]
     if outputs.ndim != 1 + len(shape) or outputs.shape[1:] != shape or not len(outputs):
         raise ValueError(
-            f"y has the shape {outputs.shape}, outputs are (samples, {', '.join(map(str, shape))}); "
+            f"y has the shape {outputs.shape}, outputs have {('samples', *shape)}; "
             "put the samples along the first axis"
         )
     bad = ~np.isfinite(np.asarray(outputs)).reshape(len(outputs), -1).all(axis=1)
@@ -109,9 +109,8 @@ def checked(network: Network, potential: AbstractPotential, y: ArrayLike) -> Arr
     outside = ~np.isfinite(np.asarray(jax.vmap(lambda u: potential.value(u))(outputs)))
     if outside.any():
         raise ValueError(
-            f"y[{outside.argmax()}] has values that {type(potential).__name__} never takes; project "
-            "noisy outputs on its range first: jnp.clip, or jax.vmap(potential.activation) if it is "
-            "a projection, such as ReLU"
+            f"y[{outside.argmax()}] has values that {type(potential).__name__} never takes; "
+            "project noisy outputs on its range first, by jnp.clip (ReLU: jnp.maximum(y, 0))"
         )
     return outputs
 

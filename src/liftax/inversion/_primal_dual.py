@@ -15,8 +15,9 @@ from liftax.inversion._regulariser import AbstractPrior, Shape, Term
 class PrimalDual(eqx.Module):
     r"""Condat-Vũ iterations for $\min_xF(x) + \alpha\sum_ih_i(K_ix)$, F smooth.
 
-    $$x^+ = \mathrm{prox}_{\tau\alpha h_0}\big(x - \tau(\nabla F(x) + \alpha\sum_iK_i^\top q_i)\big),
-      \qquad q_i^+ = \mathrm{prox}_{s\alpha h_i^*}\big(q_i + s\alpha K_i(2x^+ - x)\big)$$
+    $$x^+ = \mathrm{prox}_{\tau\alpha h_0}\big(x - \tau(\nabla F(x) +
+      \alpha\sum_iK_i^\top q_i)\big),\qquad
+      q_i^+ = \mathrm{prox}_{s\alpha h_i^*}\big(q_i + s\alpha K_i(2x^+ - x)\big)$$
 
     with $1/\tau = L + s\alpha^2\sum_i\|K_i\|^2$ and $s = \mathrm{ratio}\cdot
     L/(\alpha^2\sum_i\|K_i\|^2)$. Terms with a prox of their own may be $h_0$; there is one.
@@ -25,9 +26,9 @@ class PrimalDual(eqx.Module):
     restricted to inputs in a set that contains a minimiser, is
     $$\alpha\sum_i\big[h_i(K_ix) + h_i^*(q_i) - \langle q_i, K_ix\rangle\big] + \rho,$$
     where ρ is the smaller of $\alpha[h_0(x) + h_0^*(-r/\alpha)] + \langle r, x\rangle$ (exact: any
-    input; finite for a box and a squared norm) and $R\|r + \alpha q_0\|$ with a subgradient $q_0$ of
-    $h_0$ at x (inputs within R of x). It bounds what the energy exceeds its minimum by if a
-    minimiser lies within R of x, and in any case if the first is the smaller one.
+    input; finite for a box and a squared norm) and $R\|r + \alpha q_0\|$ with a subgradient
+    $q_0$ of $h_0$ at x (inputs within R of x). It bounds what the energy exceeds its minimum by if
+    a minimiser lies within R of x, and in any case if the first is the smaller one.
 
     Attributes:
         iterations: at most.
