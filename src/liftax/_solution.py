@@ -11,7 +11,7 @@ class Reason(enum.Enum):
     STOPPED = "a callback asked to stop"
     CERTIFIED = "the gap is below the tolerance"
     BUDGET = "all iterations were made, and the gap is above the tolerance: allow more"
-    DIVERGED = "values became infinite or NaN: take a smaller ratio of the steps"
+    DIVERGED = "values became infinite or NaN: start from finite values, with a smaller ratio"
 
     def __str__(self) -> str:
         return self.value

@@ -9,6 +9,10 @@ from liftax.inversion._constraints import Box as Box
 from liftax.inversion._constraints import NonNegative as NonNegative
 from liftax.inversion._data import DataTerm as DataTerm
 from liftax.inversion._data import data_term as data_term
+from liftax.inversion._data_step import AbstractDataStep as AbstractDataStep
+from liftax.inversion._data_step import GradientData as GradientData
+from liftax.inversion._data_step import ProximalData as ProximalData
+from liftax.inversion._data_step import Steps as Steps
 from liftax.inversion._generalised_variation import TGV as TGV
 from liftax.inversion._invert import Inverse as Inverse
 from liftax.inversion._invert import invert as invert

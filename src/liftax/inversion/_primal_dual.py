@@ -1,4 +1,4 @@
-"""The primal-dual method of Condat and Vũ, with a certificate."""
+"""Primal-dual iterations with a certificate."""
 
 import math
 from typing import Any, NamedTuple
@@ -9,22 +9,23 @@ from jaxtyping import Array, Float
 
 from liftax._iterate import until
 from liftax.inversion._data import DataTerm
+from liftax.inversion._data_step import AbstractDataStep, ProximalData, Steps
 from liftax.inversion._regulariser import AbstractPrior, Shape, Term
 
 
 class PrimalDual(eqx.Module):
-    r"""Condat-Vũ iterations for $\min_xF(x) + \alpha\sum_ih_i(K_ix)$, F smooth.
+    r"""Primal-dual iterations for $\min_xB_\Psi(y, Wx + b) + \alpha\sum_ih_i(K_ix)$.
 
-    $$x^+ = \mathrm{prox}_{\tau\alpha h_0}\big(x - \tau(\nabla F(x) +
-      \alpha\sum_iK_i^\top q_i)\big),\qquad
-      q_i^+ = \mathrm{prox}_{s\alpha h_i^*}\big(q_i + s\alpha K_i(2x^+ - x)\big)$$
+    $$x^+ = \mathrm{prox}_{\tau\alpha h_0}\big(x - \tau(W^\top p + \alpha\sum_iK_i^\top
+      q_i)\big),\qquad q_i^+ = \mathrm{prox}_{s\alpha h_i^*}\big(q_i + s\alpha K_i(2x^+ - x)\big)$$
 
-    with $1/\tau = L + s\alpha^2\sum_i\|K_i\|^2$ and $s = \mathrm{ratio}\cdot
-    L/(\alpha^2\sum_i\|K_i\|^2)$. Terms with a prox of their own may be $h_0$; there is one.
+    and p from the step of the data: a gradient (Condat and Vũ) or a proximal one (Chambolle and
+    Pock). Terms with a prox of their own may be $h_0$; there is one.
 
-    **Gap.** With $p = \nabla F(x)$ and $r = p + \alpha\sum_iK_i^\top q_i$ the duality gap,
-    restricted to inputs in a set that contains a minimiser, is
-    $$\alpha\sum_i\big[h_i(K_ix) + h_i^*(q_i) - \langle q_i, K_ix\rangle\big] + \rho,$$
+    **Gap.** With $r = W^\top p + \alpha\sum_iK_i^\top q_i$ the duality gap, restricted to inputs
+    in a set that contains a minimiser, is
+    $$B_\Psi(y + p, Wx + b) + \alpha\sum_i\big[h_i(K_ix) + h_i^*(q_i) -
+      \langle q_i, K_ix\rangle\big] + \rho,$$
     where ρ is the smaller of $\alpha[h_0(x) + h_0^*(-r/\alpha)] + \langle r, x\rangle$ (exact: any
     input; finite for a box and a squared norm) and $R\|r + \alpha q_0\|$ with a subgradient
     $q_0$ of $h_0$ at x (inputs within R of x). It bounds what the energy exceeds its minimum by if
@@ -33,24 +34,23 @@ class PrimalDual(eqx.Module):
     Attributes:
         iterations: at most.
         tolerance: of gap/energy, which ends the iterations.
-        ratio: of the dual to the primal step.
+        data_step: `ProximalData` or `GradientData`.
         radius: R; None for $\max(2\|x\|, \sqrt n)$, n entries: inputs in the unit cube have it.
 
     Raises:
         ValueError: for a number out of range.
 
-    Source: Condat (2013); Vũ (2013); the restricted gap of Chambolle & Pock (2011).
+    Source: Condat (2013); Vũ (2013); Chambolle & Pock (2011), and there the restricted gap.
     """
 
     iterations: int = eqx.field(static=True, default=20000)
     tolerance: float = 1e-6
-    ratio: float = 1.0
+    data_step: AbstractDataStep = ProximalData()
     radius: float | None = None
 
     def __check_init__(self) -> None:
         numbers = {
             "iterations": self.iterations,
-            "ratio": self.ratio,
             "radius": 1.0 if self.radius is None else self.radius,
         }
         for name, number in numbers.items():
@@ -72,13 +72,13 @@ class PrimalDual(eqx.Module):
         lipschitz = data.lipschitz(problem.shape, y.dtype)
         squares = [jnp.asarray(t.norm(), y.dtype) ** 2 for t in problem.dual]
         size = alpha**2 * sum(squares, jnp.zeros((), y.dtype))
-        positive = size > 0
-        s = jnp.where(positive, self.ratio * lipschitz / jnp.where(positive, size, 1), 1.0)
-        tau = 1 / (lipschitz + s * size)
-        state = problem.measured(self, alpha, y, start, jnp.zeros_like(start.x))
+        steps = self.data_step.steps(lipschitz, size)
+        z = data.forward(prior.input(start.x))
+        first = start if start.p is not None else start._replace(p=data.residual(y, z))
+        state = problem.measured(self, alpha, y, first, (z, jnp.zeros_like(start.x)))
 
         def step(old: _State) -> _State:
-            return problem.advanced(self, (alpha, tau, s), y, old)
+            return problem.advanced(self, (alpha, steps), y, old)
 
         def done(state: _State) -> Any:
             floor = 10 * jnp.finfo(y.dtype).eps * (1 + 0.5 * jnp.sum(y * y))
@@ -87,16 +87,23 @@ class PrimalDual(eqx.Module):
 
         # The energy of a start outside a constraint is infinite; one step mends it.
         state, count = until(step, step(state), done, self.iterations - 1)
-        size = jnp.sqrt(jnp.sum(state.residual**2))
-        point = Point(state.x, state.q)
-        return Solved(point, state.energy, state.gap, size, count + 1, done(state))
+        miss = jnp.linalg.norm(data.residual(y, state.z))
+        point = Point(state.x, state.q, state.p)
+        return Solved(point, state.energy, state.gap, miss, count + 1, done(state))
 
 
 class Point(NamedTuple):
-    """Where iterations start: the joint variable and the dual ones, a tuple of arrays."""
+    r"""Where iterations start: the joint variable and the dual ones.
+
+    Attributes:
+        x: the joint variable.
+        q: the dual variables of the terms.
+        p: the dual variable of the data; None for $\sigma(Wx + b) - y$.
+    """
 
     x: Float[Array, "..."]
     q: tuple[Array, ...]
+    p: Float[Array, "..."] | None = None
 
 
 class Solved(NamedTuple):
@@ -114,9 +121,10 @@ class _State(NamedTuple):
     x: Array
     q: tuple[Array, ...]
     images: tuple[Array, ...]  # K_i x
-    slope: Array  # the gradient of the data term in the joint variable
+    p: Array
+    z: Array
+    slope: Array  # W'p in the joint variable
     pull: Array  # α Σ K_i' q_i
-    residual: Array
     energy: Array
     gap: Array
 
@@ -143,9 +151,10 @@ class _Problem:
         self.first, self.dual = arranged(prior.terms(shape))
 
     def advanced(
-        self, solver: PrimalDual, steps: tuple[Array, Array, Array], y: Array, old: _State
+        self, solver: PrimalDual, numbers: tuple[Array, Steps], y: Array, old: _State
     ) -> _State:
-        alpha, tau, s = steps
+        alpha, steps = numbers
+        tau, s = steps.primal, steps.dual
         moved = old.x - tau * (old.slope + old.pull)
         x = moved if self.first is None else self.first.direct_prox(moved, tau * alpha)
         images = [t.forward(x) for t in self.dual]
@@ -153,26 +162,29 @@ class _Problem:
             t.dual_prox(p + s * alpha * (2 * new - image), s * alpha)
             for t, p, new, image in zip(self.dual, old.q, images, old.images, strict=True)
         )
-        return self.measured(solver, alpha, y, Point(x, q), (moved - x) / tau)
+        z = self.data.forward(self.prior.input(x))
+        p = solver.data_step.dual(self.data, y, (old.p, z, 2 * z - old.z), steps.data)
+        return self.measured(solver, alpha, y, Point(x, q, p), (z, (moved - x) / tau))
 
-    def measured(self, solver: PrimalDual, alpha: Array, y: Array, at: Point, own: Array) -> _State:
-        """The state at a point; `own` is α times a subgradient of h₀ there."""
-        x, q = at
-        u = self.prior.input(x)
-        z = self.data.forward(u)
-        residual = self.data.residual(y, z)
-        slope = self.prior.joint(self.data.adjoint(u, residual))
+    def measured(
+        self, solver: PrimalDual, alpha: Array, y: Array, at: Point, known: tuple[Array, Array]
+    ) -> _State:
+        """The state at a point; known are z there and α times a subgradient of h₀."""
+        (x, q, p), (z, own) = at, known
+        assert p is not None
+        slope = self.prior.joint(self.data.adjoint(self.prior.input(x), p))
         images = tuple(t.forward(x) for t in self.dual)
-        pulls = [alpha * t.adjoint(p) for t, p in zip(self.dual, q, strict=True)]
+        pulls = [alpha * t.adjoint(v) for t, v in zip(self.dual, q, strict=True)]
         pull = sum(pulls, jnp.zeros_like(x))
         values = [t.value(v) for t, v in zip(self.dual, images, strict=True)]
         pairs = zip(self.dual, q, images, values, strict=True)
-        gaps = [v + t.conjugate(p) - jnp.sum(p * image) for t, p, image, v in pairs]
+        gaps = [v + t.conjugate(u) - jnp.sum(u * image) for t, u, image, v in pairs]
         zero = jnp.zeros((), x.dtype)
-        gap, total = alpha * sum(gaps, zero), alpha * sum(values, zero)
+        total = alpha * sum(values, zero)
+        # B(y, z) + F*(p) - <p, z> = B(y + p, z).
+        gap = alpha * sum(gaps, zero) + self.data.value(y + p, z)
         r = slope + pull
-        n = math.prod(x.shape)
-        far = jnp.maximum(2 * jnp.linalg.norm(x), jnp.asarray(math.sqrt(n), x.dtype))
+        far = jnp.maximum(2 * jnp.linalg.norm(x), jnp.asarray(math.sqrt(x.size), x.dtype))
         radius = far if solver.radius is None else jnp.asarray(solver.radius, x.dtype)
         rest = radius * jnp.linalg.norm(r + own)
         if self.first is not None:
@@ -183,4 +195,4 @@ class _Problem:
             rest = jnp.minimum(rest, jnp.where(jnp.isnan(exact), jnp.inf, exact))
             total = total + alpha * value
         energy = self.data.value(y, z) + total
-        return _State(x, q, images, slope, pull, residual, energy, gap + jnp.maximum(rest, 0))
+        return _State(x, q, images, p, z, slope, pull, energy, gap + jnp.maximum(rest, 0))
