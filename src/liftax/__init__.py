@@ -6,6 +6,7 @@ from liftax import data as data
 from liftax import diagnostics as diagnostics
 from liftax import imaging as imaging
 from liftax import importing as importing
+from liftax import inversion as inversion
 from liftax import methods as methods
 from liftax import networks as networks
 from liftax import objectives as objectives
@@ -15,6 +16,8 @@ from liftax import restoration as restoration
 from liftax import training as training
 from liftax._solution import NoClosedForm as NoClosedForm
 from liftax._solution import Reason as Reason
+from liftax.inversion import Inverse as Inverse
+from liftax.inversion import invert as invert
 from liftax.methods import PIAG as PIAG
 from liftax.methods import SAG as SAG
 from liftax.methods import SAGA as SAGA

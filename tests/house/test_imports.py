@@ -24,7 +24,7 @@ LAYERS = (
     ("methods", "diagnostics"),
     ("training",),
     ("importing",),
-    ("restoration",),
+    ("restoration", "inversion"),
     ("experiments",),
     ("cli", "__main__"),
 )

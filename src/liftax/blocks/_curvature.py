@@ -11,7 +11,7 @@ from liftax import _tree
 from liftax._iterate import repeat
 from liftax.affine import AbstractBilinear, adjoint, parameter_adjoint
 from liftax.blocks._block import Constants, Probes
-from liftax.networks import Network, Node, Params, States
+from liftax.networks import INPUT, Network, Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
 
 Operator = Callable[[Any], Any]
@@ -81,10 +81,13 @@ def state_curvature(
             # A contrastive phase may weight the loss negatively.
             factor = abs(energy.weight(child.name)) * energy.loss_at(child.name).smoothness
             total = total + scaled(factor, own * sum(coupled, start=own))
-        node = network.node(name)
-        for position, parent in enumerate(node.parents):
+        # The input, a block when a network is inverted, has no parents.
+        parents = () if name == INPUT else network.node(name).parents
+        for position, parent in enumerate(parents):
             if parent in moving:
-                total = total + scaled(energy.weight(name), norms[_edge(node, position)])
+                total = total + scaled(
+                    energy.weight(name), norms[_edge(network.node(name), position)]
+                )
         constants[name] = total
     return constants, probes
 

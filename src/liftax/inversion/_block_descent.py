@@ -1,0 +1,213 @@
+"""Inputs of deep networks: block-coordinate descent over activations and input."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from liftax._iterate import repeat, until
+from liftax.blocks import (
+    AbstractBlockStep,
+    AbstractOrder,
+    GaussSeidel,
+    Nesterov,
+    ProximalGradient,
+    Sweep,
+    pulled_back,
+    start_sweeps,
+    state_curvature,
+    state_probes,
+    sweep_states,
+)
+from liftax.inversion._primal_dual import Point, arranged
+from liftax.inversion._regulariser import AbstractPrior, Term
+from liftax.networks import INPUT, Network, Params, States
+from liftax.objectives import LiftedEnergy
+
+_POWER_ITERATIONS = 100
+
+
+class BlockDescent(eqx.Module):
+    r"""$\min_{u_0,\dots,u_{J-1}}\sum_jw_jB_j(u_j, f_j(u_\mathrm{parents})) + \alpha J(u_0)$,
+    the output clamped to y.
+
+    A sweep updates the activations, from the output towards the input, by proximal gradient steps,
+    and then the input by `inner` primal-dual steps with warm dual variables,
+    $$u_0^+ = \mathrm{prox}_{\tau\alpha h_0}\big(u_0 - \tau(g + \alpha\sum_iK_i^\top
+      q_i)\big),\qquad q_i^+ = \mathrm{prox}_{s\alpha h_i^*}\big(q_i + s\alpha K_i(2u_0^+ -
+      u_0)\big)$$
+    where $g = \sum_cw_c(\partial f_c/\partial u_0)^\top(\sigma_c(z_c) - u_c)$ sums over the
+    children of the input, $L = \sum_cw_c\|\partial f_c/\partial u_0\|^2$, $1/\tau = L +
+    s\alpha^2\sum_i\|K_i\|^2$ and $s = \mathrm{ratio}\cdot L/(\alpha^2\sum_i\|K_i\|^2)$.
+    No activation is differentiated. The problem is convex in every block, not in all of them: what
+    is found is a stationary point, and depends on the start.
+
+    With `ProximalGradient()` for `step` and a regulariser that has a prox of its own the energy
+    never increases; Nesterov's sequence (the default) is faster and promises nothing.
+
+    Attributes:
+        sweeps: at most.
+        inner: primal-dual steps on the input, a sweep.
+        tolerance: of $\|u_0^+ - u_0\|/\|u_0\|$ in a sweep, for all examples, which ends the run.
+        step: of the activations.
+        order: of the activations.
+        ratio: of the dual to the primal step.
+        weights: $w_j$ by node name, 1 where none is given.
+
+    Raises:
+        ValueError: for a number out of range.
+
+    Source: arXiv 2510.09796, section 5.
+    """
+
+    sweeps: int = eqx.field(static=True, default=500)
+    inner: int = eqx.field(static=True, default=5)
+    tolerance: float = 1e-5
+    step: AbstractBlockStep = ProximalGradient(acceleration=Nesterov())
+    order: AbstractOrder = GaussSeidel()
+    ratio: float = 1.0
+    weights: Mapping[str, float] = eqx.field(default_factory=dict)
+
+    def __check_init__(self) -> None:
+        numbers = {"sweeps": self.sweeps, "inner": self.inner, "ratio": self.ratio}
+        for name, number in numbers.items():
+            if isinstance(number, int | float) and not (number > 0 and math.isfinite(number)):
+                raise ValueError(f"{name} must be positive, got {number}; the default is a start")
+        if isinstance(self.tolerance, int | float) and not self.tolerance >= 0:
+            raise ValueError(f"tolerance must be at least 0, got {self.tolerance}")
+
+    def solve(
+        self,
+        network: Network,
+        params: Params,
+        prior: AbstractPrior,
+        alpha: Float[Array, " samples"],
+        y: Float[Array, "samples ..."],
+        start: Point,
+    ) -> "Descended":
+        """A stationary point for each of many outputs, from the start."""
+        energy = LiftedEnergy(network, weights=self.weights).at(params)
+        problem = _Problem(self, energy, params, prior, alpha)
+        x = jax.vmap(lambda joint: prior.input(joint))(start.x)
+        states, z, _ = energy.clamp(x, y, params)
+        given = (energy, self.order, self.step, params, states, z)
+        sweep = Sweep(states, z, start_sweeps(*given, jax.random.key(0)))
+        begin = _State(sweep, start.x, start.q, jnp.full(alpha.shape, jnp.inf, y.dtype))
+
+        def done(state: _State) -> Array:
+            return jnp.all(jnp.logical_not(state.change > self.tolerance))
+
+        state, count = until(problem.swept, begin, done, self.sweeps)
+        output = network(params, state.sweep.states[INPUT])
+        miss = jnp.linalg.norm((output - y).reshape(len(y), -1), axis=1)
+        settled = state.change <= self.tolerance
+        point = Point(state.x, state.q)
+        return Descended(point, problem.value(state), miss, state.change, count, settled)
+
+
+class Descended(NamedTuple):
+    """What came out for a batch of outputs."""
+
+    point: Point
+    energy: Float[Array, " samples"]
+    residual: Float[Array, " samples"]
+    change: Float[Array, " samples"]
+    iterations: Array
+    done: Array
+
+
+class _State(NamedTuple):
+    sweep: Sweep
+    x: Array  # the joint variable
+    q: tuple[Array, ...]
+    change: Array
+
+
+class _Problem:
+    """One batch of problems: no state, only what the sweeps share."""
+
+    def __init__(
+        self,
+        solver: BlockDescent,
+        energy: LiftedEnergy,
+        params: Params,
+        prior: AbstractPrior,
+        alpha: Array,
+    ):
+        self.solver, self.energy, self.params = solver, energy, params
+        self.prior, self.alpha = prior, alpha
+        self.terms: tuple[Term, ...] = prior.terms(tuple(energy.network.input_shape))
+        self.first, self.dual = arranged(self.terms)
+
+    def swept(self, state: _State) -> _State:
+        """Activations, then the input."""
+        solver, sweep = self.solver, state.sweep
+        given = (self.energy, solver.order, solver.step, self.params)
+        sweep = sweep_states(*given, sweep.states, sweep.z, sweep.memory)
+        old = state._replace(sweep=sweep)
+        steps = self.steps(sweep.states)
+        new = repeat(lambda s: self.moved(s, steps), old, solver.inner)
+        before, after = (s.sweep.states[INPUT].reshape(len(s.x), -1) for s in (old, new))
+        size = jnp.maximum(jnp.linalg.norm(after, axis=1), jnp.finfo(after.dtype).tiny ** 0.5)
+        return new._replace(change=jnp.linalg.norm(after - before, axis=1) / size)
+
+    def steps(self, states: States) -> tuple[Array, Array]:
+        """Primal and dual steps of every example."""
+        network, dtype = self.energy.network, states[INPUT].dtype
+        probes = state_probes(network, jax.random.key(1), dtype, (INPUT,))
+        given = (self.energy, self.params, states, probes, (INPUT,), _POWER_ITERATIONS)
+        # Power iteration comes from below.
+        lipschitz = 1.02 * state_curvature(*given)[0][INPUT]
+        squares = sum((jnp.asarray(t.norm(), dtype) ** 2 for t in self.dual), jnp.zeros((), dtype))
+        size = self.alpha**2 * squares
+        dual = self.solver.ratio * lipschitz / jnp.where(size > 0, size, 1)
+        return 1 / (lipschitz + jnp.where(size > 0, dual * size, 0)), dual
+
+    def moved(self, state: _State, steps: tuple[Array, Array]) -> _State:
+        """One primal-dual step on the input."""
+        network, sweep = self.energy.network, state.sweep
+        children = {node.name for node, _ in network.children(INPUT)}
+        signals = {n: self.energy.residual(sweep.states, sweep.z, n) for n in children}
+        slope = pulled_back(self.energy, self.params, sweep.states, signals, INPUT)
+        new = jax.vmap(self._one)(self.alpha, steps, slope, state.x, state.q)
+        x = jax.vmap(lambda joint: self.prior.input(joint))(new[0])
+        states = {**sweep.states, INPUT: x}
+        z = {n: self.energy.preactivation(self.params, states, n) for n in children}
+        return state._replace(
+            sweep=Sweep(states, {**sweep.z, **z}, sweep.memory), x=new[0], q=new[1]
+        )
+
+    def _one(
+        self,
+        alpha: Array,
+        steps: tuple[Array, Array],
+        slope: Array,
+        x: Array,
+        q: tuple[Array, ...],
+    ) -> tuple[Array, tuple[Array, ...]]:
+        tau, s = steps
+        pulls = [alpha * t.adjoint(v) for t, v in zip(self.dual, q, strict=True)]
+        moved = x - tau * sum(pulls, self.prior.joint(slope))
+        new = moved if self.first is None else self.first.direct_prox(moved, tau * alpha)
+        duals = tuple(
+            t.dual_prox(v + s * alpha * t.forward(2 * new - x), s * alpha)
+            for t, v in zip(self.dual, q, strict=True)
+        )
+        return new, duals
+
+    def value(self, state: _State) -> Float[Array, " samples"]:
+        r"""$\sum_jw_jB_j + \alpha J$ of every example."""
+        energy, states = self.energy, state.sweep.states
+        z = energy.preactivations(self.params, states)
+
+        def one(states: States, z: States, joint: Array, alpha: Array) -> Array:
+            single = jax.tree.map(lambda a: a[None], (states, z))
+            terms = energy.terms(*single)
+            costs = [energy.weight(name) * term for name, term in terms.items()]
+            return sum(costs, alpha * self.prior.value(joint))
+
+        return jax.vmap(one)(states, z, state.x, self.alpha)

@@ -1,0 +1,176 @@
+"""The input of a network from its output."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from liftax._solution import Reason
+from liftax.inversion._block_descent import BlockDescent, Descended
+from liftax.inversion._data import DataTerm, data_term
+from liftax.inversion._primal_dual import Point, PrimalDual, Solved, point
+from liftax.inversion._regulariser import AbstractPrior
+from liftax.networks import Network, Params
+from liftax.potentials import AbstractPotential
+
+
+class Inverse(NamedTuple):
+    r"""Inputs found for a batch of outputs.
+
+    Attributes:
+        x: the inputs.
+        energy: $B_\Psi(y, Wx+b) + \alpha J(x)$ of each.
+        gap: an upper bound of what each energy exceeds its minimum by; see `PrimalDual` for what
+            it certifies. NaN for deeper networks, whose problem is not convex.
+        change: relative change of each input in the last sweep; NaN where there is a gap.
+        residual: $\|\sigma(Wx+b) - y\|$ of each.
+        iterations: how many each took.
+        reasons: why each ended.
+        point: where the iterations ended, for a warm start.
+    """
+
+    x: Float[Array, "samples ..."]
+    energy: Float[Array, " samples"]
+    gap: Float[Array, " samples"]
+    change: Float[Array, " samples"]
+    residual: Float[Array, " samples"]
+    iterations: Array
+    reasons: tuple[Reason, ...]
+    point: Point
+
+
+def invert(
+    network: Network,
+    params: Params,
+    y: ArrayLike,
+    regulariser: AbstractPrior,
+    alpha: ArrayLike,
+    *,
+    solver: PrimalDual | BlockDescent | None = None,
+    start: Point | ArrayLike | None = None,
+) -> Inverse:
+    r"""Inputs that a network maps to given outputs; no activation is differentiated.
+
+    For one layer the minimisers of $B_\Psi(y, Wx+b) + \alpha J(x)$, a convex problem, each with a
+    certificate. For deeper networks stationary points of the lifted energy in all activations and
+    the input, $\sum_jw_jB_j(u_j, z_j) + \alpha J(u_0)$ with the output clamped to y. The whole
+    batch is one compiled program.
+
+    Args:
+        network: any.
+        params: of the network.
+        y: outputs, (samples, ...).
+        regulariser: J.
+        alpha: $\alpha > 0$, one for all, or one for each output.
+        solver: None for `PrimalDual()` if there is one node, else for `BlockDescent()`.
+        start: inputs, or the `point` of an earlier result; None for 0.
+
+    Raises:
+        ValueError: for shapes that do not fit, values that are not finite, an α that is not
+            positive, outputs that the activation cannot have, and `PrimalDual` for more layers.
+
+    Source: arXiv 2510.09796, section 5; Wang & Benning (2023).
+    """
+    method = solver or (PrimalDual() if len(network.nodes) == 1 else BlockDescent())
+    outputs = checked(network, network.at(params).nodes[-1].potential, y)
+    weights = checked_alpha(alpha, outputs)
+    shape = tuple(network.input_shape)
+    regulariser.terms(shape)
+    begin = _start(regulariser, start, (len(outputs), *shape), outputs)
+    if isinstance(method, BlockDescent):
+        found = _descend(method, (network, params), regulariser, weights, outputs, begin)
+        ends, nothing = (Reason.SETTLED, Reason.MOVING), jnp.full_like(found.energy, jnp.nan)
+        count = jnp.broadcast_to(found.iterations, found.energy.shape)
+        numbers = (found.energy, nothing, found.change, found.residual, count)
+    else:
+        data = data_term(network, params)
+        found = _solve(method, data, regulariser, weights, outputs, begin)
+        ends, nothing = (Reason.CERTIFIED, Reason.BUDGET), jnp.full_like(found.energy, jnp.nan)
+        numbers = (found.energy, found.gap, nothing, found.residual, found.iterations)
+    reasons = tuple(
+        _reason(bool(d), float(e), ends) for d, e in zip(found.done, found.energy, strict=True)
+    )
+    x = jax.vmap(lambda joint: regulariser.input(joint))(found.point.x)
+    return Inverse(x, *numbers, reasons, found.point)
+
+
+@eqx.filter_jit
+def _descend(
+    solver: BlockDescent,
+    model: tuple[Network, Params],
+    prior: AbstractPrior,
+    alpha: Array,
+    y: Array,
+    begin: Point,
+) -> Descended:
+    return solver.solve(*model, prior, alpha, y, begin)
+
+
+@eqx.filter_jit
+def _solve(
+    solver: PrimalDual, data: DataTerm, prior: AbstractPrior, alpha: Array, y: Array, begin: Point
+) -> Solved:
+    return jax.vmap(lambda a, u, p: solver.solve(data, prior, a, u, p))(alpha, y, begin)
+
+
+def checked(network: Network, potential: AbstractPotential, y: ArrayLike) -> Array:
+    """The outputs as an array.
+
+    Raises:
+        ValueError: for another shape, values that are not finite, or no values of the activation.
+    """
+    outputs = jnp.asarray(y)
+    outputs = outputs if jnp.issubdtype(outputs.dtype, jnp.floating) else outputs.astype(float)
+    shape = network.shapes[network.output]
+    if outputs.ndim != 1 + len(shape) or outputs.shape[1:] != shape or not len(outputs):
+        raise ValueError(
+            f"y has the shape {outputs.shape}, outputs have {('samples', *shape)}; "
+            "put the samples along the first axis"
+        )
+    bad = ~np.isfinite(np.asarray(outputs)).reshape(len(outputs), -1).all(axis=1)
+    if bad.any():
+        raise ValueError(f"y[{bad.argmax()}] has values that are not finite; leave it out")
+    outside = ~np.isfinite(np.asarray(jax.vmap(lambda u: potential.value(u))(outputs)))
+    if outside.any():
+        raise ValueError(
+            f"y[{outside.argmax()}] has values that {type(potential).__name__} never takes; "
+            "project noisy outputs on its range first, by jnp.clip (ReLU: jnp.maximum(y, 0))"
+        )
+    return outputs
+
+
+def checked_alpha(alpha: ArrayLike, y: Array) -> Array:
+    """One α for each output.
+
+    Raises:
+        ValueError: for one that is not positive and finite, or another number of them.
+    """
+    weights = jnp.asarray(alpha, y.dtype)
+    if weights.shape not in ((), (len(y),)):
+        raise ValueError(
+            f"alpha has the shape {weights.shape}; give one number, or one for each of the "
+            f"{len(y)} outputs"
+        )
+    if not bool(jnp.all((weights > 0) & jnp.isfinite(weights))):
+        raise ValueError(f"alpha must be positive, got {alpha}; small noise wants a small one")
+    return jnp.broadcast_to(weights, (len(y),))
+
+
+def _start(
+    prior: AbstractPrior, start: Point | ArrayLike | None, shape: tuple[int, ...], y: Array
+) -> Point:
+    if isinstance(start, Point):
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, y.dtype), start)
+    x = jnp.zeros(shape, y.dtype) if start is None else jnp.asarray(start, y.dtype)
+    if x.shape != shape:
+        raise ValueError(f"start has the shape {x.shape}, inputs are {shape}; give one for each y")
+    return jax.vmap(lambda u: point(prior, u))(x)
+
+
+def _reason(done: bool, energy: float, ends: tuple[Reason, Reason]) -> Reason:
+    if not np.isfinite(energy):
+        return Reason.DIVERGED
+    return ends[0] if done else ends[1]

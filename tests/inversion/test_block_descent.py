@@ -1,0 +1,142 @@
+"""Inversion of deep networks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import liftax
+from liftax._solution import Reason
+from liftax.affine import Dense, Sum
+from liftax.blocks import ProximalGradient
+from liftax.inversion import L1, BlockDescent, PrimalDual, Tikhonov, TotalVariation
+from liftax.networks import Network, Node, chain
+from tests.blind import Blind
+
+from .problems import SHAPE, layer
+
+PLAIN = ProximalGradient()
+
+
+def linear(weights: dict[str, float]):
+    """Two layers and a skip from the input, without activations; the minimiser by NumPy."""
+    rng = np.random.default_rng(1)
+    a, b, skip = rng.normal(size=(4, 5)), rng.normal(size=(5, 6)), rng.normal(size=(4, 6))
+    nodes = (
+        Node("u", Dense(5, use_bias=False), "identity", "input"),
+        Node(
+            "out",
+            Sum((Dense(6, use_bias=False), Dense(6, use_bias=False))),
+            "identity",
+            ("u", "input"),
+        ),
+    )
+    network = Network(nodes, (4,))
+    params = {"u": {"weight": a}, "out": ({"weight": b}, {"weight": skip})}
+    params = jax.tree.map(jnp.asarray, params)
+    y, alpha, w = rng.normal(size=6), 0.3, weights.get("u", 1.0)
+    # The gradient in (u, x) is zero.
+    upper = [w * np.eye(5) + b @ b.T, -w * a.T + b @ skip.T]
+    lower = [upper[1].T, w * a @ a.T + skip @ skip.T + alpha * np.eye(4)]
+    hessian = np.block([upper, lower])
+    found = np.linalg.solve(hessian, np.concatenate([b @ y, skip @ y]))
+    u, x = found[:5], found[5:]
+    energy = 0.5 * w * np.sum((u - x @ a) ** 2) + 0.5 * np.sum((y - u @ b - x @ skip) ** 2)
+    return network, params, y, alpha, x, energy + 0.5 * alpha * np.sum(x**2)
+
+
+@pytest.mark.parametrize("weights", [{}, {"u": 3.0}])
+def test_a_linear_network_has_the_solution_of_its_normal_equations(weights) -> None:
+    network, params, y, alpha, x, energy = linear(weights)
+    solver = BlockDescent(5000, tolerance=1e-12, weights=weights)
+    found = liftax.inversion.invert(network, params, y[None], Tikhonov(), alpha, solver=solver)
+    assert found.reasons == (Reason.SETTLED,)
+    np.testing.assert_allclose(found.x[0], x, atol=1e-7)
+    np.testing.assert_allclose(found.energy, energy, rtol=1e-9)
+    np.testing.assert_allclose(
+        found.residual[0], np.linalg.norm(y - network(params, found.x)[0]), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("prior", [TotalVariation(), L1()])
+def test_one_layer_has_the_optimum_of_the_convex_solver(prior) -> None:
+    network, params, _, y = layer()
+    exact = liftax.inversion.invert(network, params, y, prior, 0.02)
+    found = liftax.inversion.invert(
+        network, params, y, prior, 0.02, solver=BlockDescent(20000, 1, tolerance=1e-9)
+    )
+    assert exact.reasons == (Reason.CERTIFIED,) * 2
+    assert np.all(found.energy <= exact.energy * (1 + 2e-6))
+    assert np.all(exact.energy <= found.energy + exact.gap)
+    assert np.isnan(found.gap).all()
+    assert np.isnan(exact.change).all()
+
+
+def deep(activation="relu"):
+    network = chain(
+        SHAPE, [(Dense(12), activation), (Dense(8), activation), (Dense(6), activation)]
+    )
+    params = network.init(jax.random.key(0), jnp.float64)
+    x = np.random.default_rng(0).uniform(size=(3, *SHAPE))
+    return network, params, np.asarray(network(params, jnp.asarray(x)))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_energy_never_increases(activation: str) -> None:
+    """Plain steps, a regulariser with a prox: sweep by sweep, for every example."""
+    network, params, y = deep(activation)
+    energies = [
+        liftax.inversion.invert(
+            network,
+            params,
+            y,
+            L1(),
+            0.05,
+            solver=BlockDescent(sweeps, 2, tolerance=0.0, step=PLAIN),
+            start=np.full((3, *SHAPE), 0.5),
+        ).energy
+        for sweeps in (1, 2, 3, 4, 40)
+    ]
+    assert np.all(np.diff(np.stack(energies), axis=0) <= 1e-12)
+    assert np.all(energies[-1] < energies[0])
+
+
+def test_no_activation_is_differentiated() -> None:
+    """With one that refuses, the result is that of ReLU."""
+    network, params, y = deep()
+    blind = chain(SHAPE, [(n.affine, Blind()) for n in network.nodes])
+    solver = BlockDescent(20, tolerance=0.0)
+    expected, found = (
+        liftax.inversion.invert(n, params, y, TotalVariation(), 0.01, solver=solver)
+        for n in (network, blind)
+    )
+    np.testing.assert_array_equal(found.x, expected.x)
+    assert found.reasons == (Reason.MOVING,) * 3
+
+
+def test_a_batch_is_its_members_and_starts_again_where_it_ended() -> None:
+    network, params, y = deep()
+    solver = BlockDescent(30, tolerance=0.0, step=PLAIN)
+    batch = liftax.inversion.invert(network, params, y, TotalVariation(), 0.01, solver=solver)
+    single = liftax.inversion.invert(network, params, y[1:2], TotalVariation(), 0.01, solver=solver)
+    np.testing.assert_allclose(batch.x[1:2], single.x, atol=1e-10)
+    again = liftax.inversion.invert(
+        network, params, y, TotalVariation(), 0.01, solver=solver, start=batch.point
+    )
+    assert np.all(again.energy < batch.energy)
+
+
+def test_misuse_is_named() -> None:
+    network, params, y = deep()
+    with pytest.raises(ValueError, match="one node with the input as its parent, got 3"):
+        liftax.inversion.invert(network, params, y, L1(), 1.0, solver=PrimalDual())
+    with pytest.raises(ValueError, match=r"y\[0\] has values that ReLU never takes"):
+        liftax.inversion.invert(network, params, y - 9.0, L1(), 1.0)
+    for make, name in (
+        (lambda: BlockDescent(0), "sweeps"),
+        (lambda: BlockDescent(inner=0), "inner"),
+        (lambda: BlockDescent(ratio=-1.0), "ratio"),
+        (lambda: BlockDescent(tolerance=-1.0), "tolerance"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            make()
