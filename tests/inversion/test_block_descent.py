@@ -8,14 +8,14 @@ import pytest
 import liftax
 from liftax._solution import Reason
 from liftax.affine import Dense, Sum
-from liftax.blocks import ProximalGradient
+from liftax.blocks import Plain, ProximalGradient
 from liftax.inversion import L1, BlockDescent, PrimalDual, Tikhonov, TotalVariation
 from liftax.networks import Network, Node, chain
 from tests.blind import Blind
 
 from .problems import SHAPE, layer
 
-PLAIN = ProximalGradient()
+PLAIN = {"step": ProximalGradient(), "inertia": Plain()}
 
 
 def linear(weights: dict[str, float]):
@@ -63,7 +63,7 @@ def test_one_layer_has_the_optimum_of_the_convex_solver(prior) -> None:
     network, params, _, y = layer()
     exact = liftax.inversion.invert(network, params, y, prior, 0.02)
     found = liftax.inversion.invert(
-        network, params, y, prior, 0.02, solver=BlockDescent(20000, 1, tolerance=1e-9)
+        network, params, y, prior, 0.02, solver=BlockDescent(20000, 1, tolerance=1e-9, **PLAIN)
     )
     assert exact.reasons == (Reason.CERTIFIED,) * 2
     assert np.all(found.energy <= exact.energy * (1 + 2e-6))
@@ -92,7 +92,7 @@ def test_the_energy_never_increases(activation: str) -> None:
             y,
             L1(),
             0.05,
-            solver=BlockDescent(sweeps, 2, tolerance=0.0, step=PLAIN),
+            solver=BlockDescent(sweeps, 2, tolerance=0.0, **PLAIN),
             start=np.full((3, *SHAPE), 0.5),
         ).energy
         for sweeps in (1, 2, 3, 4, 40)
@@ -116,7 +116,7 @@ def test_no_activation_is_differentiated() -> None:
 
 def test_a_batch_is_its_members_and_starts_again_where_it_ended() -> None:
     network, params, y = deep()
-    solver = BlockDescent(30, tolerance=0.0, step=PLAIN)
+    solver = BlockDescent(30, tolerance=0.0, **PLAIN)
     batch = liftax.inversion.invert(network, params, y, TotalVariation(), 0.01, solver=solver)
     single = liftax.inversion.invert(network, params, y[1:2], TotalVariation(), 0.01, solver=solver)
     np.testing.assert_allclose(batch.x[1:2], single.x, atol=1e-10)

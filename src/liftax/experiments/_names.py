@@ -3,6 +3,7 @@
 import difflib
 
 from liftax.experiments._architectures import ARCHITECTURES
+from liftax.experiments._autoencoder_inversion import AUTOENCODER_INVERSION
 from liftax.experiments._classification import CLASSIFICATION
 from liftax.experiments._conditioning import CONDITIONING
 from liftax.experiments._deblurring import DEBLURRING
@@ -38,6 +39,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         DENOISER,
         PNN_DENOISING,
         PNP,
+        AUTOENCODER_INVERSION,
         DEBLURRING,
         INPAINTING,
         TOMOGRAPHY,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from liftax._iterate import repeat, until
 from liftax.blocks import (
+    AbstractAcceleration,
     AbstractBlockStep,
     AbstractOrder,
     GaussSeidel,
@@ -46,8 +47,9 @@ class BlockDescent(eqx.Module):
     No activation is differentiated. The problem is convex in every block, not in all of them: what
     is found is a stationary point, and depends on the start.
 
-    With `ProximalGradient()` for `step` and a regulariser that has a prox of its own the energy
-    never increases; Nesterov's sequence (the default) is faster and promises nothing.
+    With `ProximalGradient()` for `step`, `Plain()` for `inertia` and a regulariser that has a prox
+    of its own the energy never increases; Nesterov's sequence (the default of both) is much faster
+    and promises nothing.
 
     Attributes:
         sweeps: at most.
@@ -55,6 +57,7 @@ class BlockDescent(eqx.Module):
         tolerance: of $\|u_0^+ - u_0\|/\|u_0\|$ in a sweep, for all examples, which ends the run.
         step: of the activations.
         order: of the activations.
+        inertia: extrapolates the input before every sweep: `Plain` or `Nesterov`.
         ratio: of the dual to the primal step.
         weights: $w_j$ by node name, 1 where none is given.
 
@@ -69,6 +72,7 @@ class BlockDescent(eqx.Module):
     tolerance: float = 1e-5
     step: AbstractBlockStep = ProximalGradient(acceleration=Nesterov())
     order: AbstractOrder = GaussSeidel()
+    inertia: AbstractAcceleration = Nesterov()
     ratio: float = 1.0
     weights: Mapping[str, float] = eqx.field(default_factory=dict)
 
@@ -96,7 +100,13 @@ class BlockDescent(eqx.Module):
         states, z, _ = energy.clamp(x, y, params)
         given = (energy, self.order, self.step, params, states, z)
         sweep = Sweep(states, z, start_sweeps(*given, jax.random.key(0)))
-        begin = _State(sweep, start.x, start.q, jnp.full(alpha.shape, jnp.inf, y.dtype))
+        begin = _State(
+            sweep,
+            start.x,
+            start.q,
+            jnp.full(alpha.shape, jnp.inf, y.dtype),
+            self.inertia.init({INPUT: start.x}),
+        )
 
         def done(state: _State) -> Array:
             return jnp.all(jnp.logical_not(state.change > self.tolerance))
@@ -125,6 +135,7 @@ class _State(NamedTuple):
     x: Array  # the joint variable
     q: tuple[Array, ...]
     change: Array
+    momentum: Any  # of the input
 
 
 class _Problem:
@@ -145,12 +156,16 @@ class _Problem:
 
     def swept(self, state: _State) -> _State:
         """Activations, then the input."""
-        solver, sweep = self.solver, state.sweep
+        solver = self.solver
+        ahead, _ = solver.inertia.points(state.momentum, {INPUT: state.x})
+        old = self.at(state, ahead[INPUT])
+        sweep = old.sweep
         given = (self.energy, solver.order, solver.step, self.params)
         sweep = sweep_states(*given, sweep.states, sweep.z, sweep.memory)
-        old = state._replace(sweep=sweep)
         steps = self.steps(sweep.states)
-        new = repeat(lambda s: self.moved(s, steps), old, solver.inner)
+        new = repeat(lambda s: self.moved(s, steps), old._replace(sweep=sweep), solver.inner)
+        momentum = solver.inertia.after(state.momentum, {INPUT: state.x}, ahead, {INPUT: new.x})
+        new, old = new._replace(momentum=momentum), state
         before, after = (s.sweep.states[INPUT].reshape(len(s.x), -1) for s in (old, new))
         size = jnp.maximum(jnp.linalg.norm(after, axis=1), jnp.finfo(after.dtype).tiny ** 0.5)
         return new._replace(change=jnp.linalg.norm(after - before, axis=1) / size)
@@ -167,6 +182,14 @@ class _Problem:
         dual = self.solver.ratio * lipschitz / jnp.where(size > 0, size, 1)
         return 1 / (lipschitz + jnp.where(size > 0, dual * size, 0)), dual
 
+    def at(self, state: _State, x: Array) -> _State:
+        """The state with another joint variable."""
+        network, sweep = self.energy.network, state.sweep
+        states = {**sweep.states, INPUT: jax.vmap(lambda joint: self.prior.input(joint))(x)}
+        children = {node.name for node, _ in network.children(INPUT)}
+        z = {n: self.energy.preactivation(self.params, states, n) for n in children}
+        return state._replace(sweep=Sweep(states, {**sweep.z, **z}, sweep.memory), x=x)
+
     def moved(self, state: _State, steps: tuple[Array, Array]) -> _State:
         """One primal-dual step on the input."""
         network, sweep = self.energy.network, state.sweep
@@ -174,12 +197,7 @@ class _Problem:
         signals = {n: self.energy.residual(sweep.states, sweep.z, n) for n in children}
         slope = pulled_back(self.energy, self.params, sweep.states, signals, INPUT)
         new = jax.vmap(self._one)(self.alpha, steps, slope, state.x, state.q)
-        x = jax.vmap(lambda joint: self.prior.input(joint))(new[0])
-        states = {**sweep.states, INPUT: x}
-        z = {n: self.energy.preactivation(self.params, states, n) for n in children}
-        return state._replace(
-            sweep=Sweep(states, {**sweep.z, **z}, sweep.memory), x=new[0], q=new[1]
-        )
+        return self.at(state._replace(q=new[1]), new[0])
 
     def _one(
         self,
