@@ -81,6 +81,7 @@ CHANGES = {
     "the potential 'Dense' is unknown": lambda d: first(d)["potential"].update(potential="Dense"),
     "Dense.features cannot be": lambda d: first(d)["affine"]["fields"].update(features="4"),
     "Dense.use_bias cannot be": lambda d: first(d)["affine"]["fields"].update(use_bias=1),
+    "Dense.gain cannot be": lambda d: first(d)["affine"]["fields"].update(gain=True),
     "Dense has the fields": lambda d: first(d)["affine"]["fields"].update(code="exit()"),
     "affine cannot be": lambda d: first(d).update(affine=first(d)["potential"]),
     "no earlier node": lambda d: first(d).update(parents=["nobody"]),

@@ -43,7 +43,8 @@ def load_network(path: str | Path) -> tuple[Network, Params]:
     """A network and its parameters from a file; nothing in the file is executed.
 
     Args:
-        path: what `save_network` wrote, or an ``.onnx`` file for `from_onnx`. Pickles (``.pt``, ``.pkl``, ...) are refused unopened.
+        path: what `save_network` wrote, or an ``.onnx`` file for `from_onnx`. Pickles (``.pt``,
+            ``.pkl``, ...) are refused unopened.
 
     Returns:
         The network, and its parameters in the precision of the file if JAX has it switched on.

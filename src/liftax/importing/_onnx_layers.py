@@ -131,6 +131,8 @@ def _convolution(assembly: Assembly, node: OnnxNode) -> Value:
 
 def _normalisation(assembly: Assembly, node: OnnxNode) -> Value:
     node.require(training_mode=0, spatial=1)
+    if len(node.value.shape) == 2:
+        raise node.refused("of sequences it is not known; export it for pictures or vectors")
     scale, bias, mean, variance = (node.constant(index).astype(np.float64) for index in range(1, 5))
     factor = scale / np.sqrt(variance + node.number("epsilon", 1e-5))
     dtype = node.constant(1).dtype
