@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from liftax.affine import Dense
 from liftax.importing import load_network, save_network
-from liftax.networks import chain, ddfb, lenet, mlp, resnet, transformer
+from liftax.networks import Network, Node, chain, ddfb, lenet, mlp, resnet, transformer
 from liftax.potentials import FromActivation, SoftThreshold
 from liftax.training import load_model, save_model
 from liftax.training._tensors import decode, encode
@@ -82,6 +82,10 @@ CHANGES = {
     "Dense.features cannot be": lambda d: first(d)["affine"]["fields"].update(features="4"),
     "Dense.use_bias cannot be": lambda d: first(d)["affine"]["fields"].update(use_bias=1),
     "Dense.gain cannot be": lambda d: first(d)["affine"]["fields"].update(gain=True),
+    "input_shape cannot be": lambda d: d.update(input_shape=[True]),
+    "axis out of range|out of bounds": lambda d: first(d).update(
+        potential={"potential": "GroupSoftThreshold", "fields": {"threshold": 1.0, "axis": 7}}
+    ),
     "Dense has the fields": lambda d: first(d)["affine"]["fields"].update(code="exit()"),
     "affine cannot be": lambda d: first(d).update(affine=first(d)["potential"]),
     "no earlier node": lambda d: first(d).update(parents=["nobody"]),
@@ -95,7 +99,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("words", CHANGES)
 def test_descriptions_are_checked(words: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"^[^\n]*{words}[^\n]*; write it with save_network$"):
+    with pytest.raises(ValueError, match=f"^[^\n]*({words})[^\n]*; write it with save_network$"):
         load_network(spoilt(tmp_path, CHANGES[words]))
 
 
@@ -124,8 +128,13 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     network = chain((2,), [(Dense(2), FromActivation(jnp.tanh)), (Dense(2), "identity")])
     with pytest.raises(ValueError, match="FromActivation of node 'layer1' is none of"):
         save_network(tmp_path / "c", network, network.init(jax.random.key(0)))
-    with pytest.raises(ValueError, match="params are not those of the network"):
-        save_network(tmp_path / "c", NETWORKS["mlp"](), {})
+    other = mlp([3, 5, 2]).init(jax.random.key(0))
+    for params in ({}, other):
+        with pytest.raises(ValueError, match="params are not those of the network"):
+            save_network(tmp_path / "c", NETWORKS["mlp"](), params)
+    strange = Network((Node("@1", Dense(2), "relu", "input"),), (2,))
+    with pytest.raises(ValueError, match="no node's name may begin with '@'; rename it"):
+        save_network(tmp_path / "c", strange, strange.init(jax.random.key(0)))
 
 
 JSON = st.recursive(

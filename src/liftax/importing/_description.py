@@ -100,6 +100,7 @@ def built(description: Any, arrays: Mapping[str, np.ndarray]) -> Network:
     shape, nodes = description["input_shape"], description["nodes"]
     if not isinstance(nodes, list) or not isinstance(shape, list):
         raise ValueError("input_shape and nodes must be lists")
+    _check(tuple(shape), tuple[int, ...], "input_shape")
     network = Network(tuple(_node(node, arrays) for node in nodes), checked(tuple(shape)))
     for sizes in network.shapes.values():
         if sizes:
@@ -135,7 +136,8 @@ def _plain(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
             return {family: name, "fields": fields}
     if isinstance(value, tuple | list):
         return [_plain(item, place, arrays) for item in value]
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, jax.Array | np.ndarray):
         name = f"{ARRAY}{len(arrays)}"
         arrays[name] = np.asarray(value)
         return {"array": name}

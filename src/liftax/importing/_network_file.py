@@ -8,6 +8,7 @@ import jax
 
 from liftax.importing._description import ARRAY, built, described
 from liftax.importing._onnx import from_onnx
+from liftax.importing._verified import verify
 from liftax.networks import Network, Params
 from liftax.training import as_params, load_model, save_model
 
@@ -31,9 +32,7 @@ def save_network(path: str | Path, network: Network, params: Params) -> None:
             for parameters of another network.
     """
     description, fields = described(network)
-    shaped = jax.eval_shape(network.init, jax.random.key(0))
-    if jax.tree.structure(shaped) != jax.tree.structure(params):
-        raise ValueError("params are not those of the network; give what network.init returns")
+    verify(built(description, fields), params)
     if any(name.startswith(ARRAY) for name in params):
         raise ValueError(f"network: no node's name may begin with {ARRAY!r}; rename it")
     save_model(path, {**params, **fields}, {_KEY: description})
@@ -69,12 +68,14 @@ def load_network(path: str | Path) -> tuple[Network, Params]:
     weights = {name: array for name, array in arrays.items() if not name.startswith(ARRAY)}
     try:
         network = built(notes[_KEY], arrays)
-        return network, as_params(weights, jax.eval_shape(network.init, jax.random.key(0)))
+        params = as_params(weights, jax.eval_shape(network.init, jax.random.key(0)))
+        verify(network, params)
     except Exception as error:  # whatever a made-up description leads to
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ValueError(
             f"path: {str(path)!r} describes no network: {reason}; write it with save_network"
         ) from error
+    return network, params
 
 
 def _looks_pickled(path: Path) -> bool:

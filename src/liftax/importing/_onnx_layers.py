@@ -202,7 +202,10 @@ def _reshape(assembly: Assembly, node: OnnxNode) -> Value:
     return value.reshaped(tuple(kept))
 
 
-def _transposition(assembly: Assembly, node: OnnxNode) -> Value:
+def _transposition(assembly: Assembly, node: OnnxNode) -> Value | np.ndarray:
+    if not isinstance(node.inputs[0], Value):
+        array = node.constant(0)
+        return array.transpose(node.numbers("perm", list(range(array.ndim))[::-1]))
     rank = len(node.value.shape) + 1
     samples, *axes = node.numbers("perm", list(range(rank))[::-1])
     if samples != 0:
