@@ -467,7 +467,7 @@ IMPORTING = [
         "importing/_onnx_layers.py",
         "low.append(less if auto",
         "low.append(more if auto",
-        "importing/test_onnx.py::test_agrees_with_onnxruntime[resnet]",
+        "importing/test_onnx.py::test_agrees_with_onnxruntime[lenet]",
     ),
 ]
 
