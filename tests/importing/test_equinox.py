@@ -61,6 +61,7 @@ def test_agrees_with_equinox(name: str) -> None:
         (nn.LayerNorm(3), (3,), "layers.0: LayerNorm cannot be lifted: it divides by statistics"),
         (nn.Lambda(jax.nn.softmax), (2, 3, 3), "of pictures it acts along rows"),
         (nn.MaxPool2d(2), (1, 4, 4), "MaxPool2d cannot be lifted: the maximum over windows"),
+        (nn.AvgPool2d(2, padding=1), (1, 4, 4), "padding and use_ceil are not known"),
         (nn.Conv2d(2, 2, 3, groups=2, key=KEYS[0]), (2, 4, 4), "groups and dilation must be 1"),
         (nn.Linear(3, 2, key=KEYS[0]), (4,), r"layers.0: a dense layer of 3 inputs follows"),
     ],

@@ -98,7 +98,7 @@ def _single(assembly: Assembly, place: str, m: Any, value: Value) -> Value:
         weight = np.asarray(m.weight)
         return assembly.convolution(value, weight, _array(m.bias), (down, right), (above, beside))
     if isinstance(m, eqx.nn.AvgPool2d):
-        if m.use_ceil or (not isinstance(m.padding, int) and np.any(np.asarray(m.padding))):
+        if m.use_ceil or isinstance(m.padding, str) or np.any(np.asarray(m.padding)):
             raise refusal(place, kind, "padding and use_ceil are not known")
         (high, wide), (down, right) = m.kernel_size, m.stride
         return assembly.pooling(value, (high, wide), (down, right))
