@@ -29,7 +29,10 @@ LAYERS = (
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-HEAVY = ("matplotlib", "PIL", "scipy.optimize", "skimage", "sklearn", "torch", "tyro", "rich")
+HEAVY = (
+    *("matplotlib", "onnx", "PIL", "scipy.optimize", "skimage", "sklearn", "torch", "tyro"),
+    "rich",
+)
 
 
 def own_imports(path: Path) -> Iterator[tuple[ast.stmt, str, str]]:

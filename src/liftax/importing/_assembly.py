@@ -23,6 +23,7 @@ from liftax.affine import (
 )
 from liftax.importing._piece import Piece, united
 from liftax.importing._value import Shape, Value, checked, native, natural, reordering
+from liftax.importing._verified import verify
 from liftax.networks import INPUT, Network, Node, Params
 from liftax.potentials import AbstractPotential, Softmax
 
@@ -161,7 +162,9 @@ class Assembly:
         pieces = united(self._pieces, last)
         nodes = tuple(Node(p.name, p.affine, p.potential, p.parents) for p in pieces)
         params = {piece.name: jax.tree.map(jnp.asarray, piece.params) for piece in pieces}
-        return Network(nodes, self._input_shape), params
+        network = Network(nodes, self._input_shape)
+        verify(network, params)
+        return network, params
 
     def _natural(self, affine: AbstractAffine, params: Any, values: Sequence[Value]) -> Value:
         name = self._add(affine, params, tuple(value.piece for value in values))

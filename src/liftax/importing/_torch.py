@@ -139,6 +139,8 @@ def _convolution(assembly: Assembly, place: str, m: Any, value: Value) -> Value:
 
 
 def _normalisation(assembly: Assembly, place: str, m: Any, value: Value) -> Value:
+    if len(value.shape) == 2:
+        raise refusal(place, type(m).__name__, "of sequences it is not known")
     mean, variance = _array(m.running_mean), _array(m.running_var)
     if mean is None or variance is None:
         raise refusal(place, type(m).__name__, "it keeps no running statistics")

@@ -48,6 +48,7 @@ def load_model(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         arrays, texts = decode(Path(path).read_bytes())
         if texts.get("format") != _FORMAT:
             raise ValueError(f"its format is {texts.get('format')!r}, not {_FORMAT!r}")
+        return arrays, _notes(texts.get("meta", "{}"))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"path: there is no file {str(path)!r}; check it") from error
     except (ValueError, OSError) as error:
@@ -55,7 +56,13 @@ def load_model(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         raise ValueError(
             f"path: {str(path)!r} is no valid model file: {reason}; save the model anew"
         ) from error
-    return arrays, json.loads(texts.get("meta", "{}"))
+
+
+def _notes(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("its notes are no JSON") from None
 
 
 def as_params(arrays: Mapping[str, Any], like: Any) -> Any:

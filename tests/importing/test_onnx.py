@@ -1,0 +1,233 @@
+"""Imported ONNX files against onnxruntime."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from liftax.importing import from_onnx, load_network
+
+Arrays = dict[str, np.ndarray]
+
+
+def written(
+    path: Path, nodes: list[Any], arrays: Arrays, shape: tuple[Any, ...], opset: int = 17
+) -> Path:
+    """A model from "x" to "y" in a file."""
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("n", *shape))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("own", 1)]
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    )
+    return path
+
+
+def node(kind: str, inputs: str, output: str, **attributes: Any) -> Any:
+    return helper.make_node(kind, inputs.split(), [output], **attributes)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+ENDS: Arrays = {"low": np.float32(-0.5) * normal(1)[0] ** 2, "high": np.array(0.7, np.float32)}
+ACTIVATIONS: list[tuple[str, dict[str, Any]]] = [
+    *(("LeakyRelu", {"alpha": 0.2}), ("HardSigmoid", {"alpha": 0.25}), ("HardSigmoid", {})),
+    *(("Elu", {"alpha": 0.5}), ("Clip", {}), ("Softplus", {}), ("Softsign", {}), ("Tanh", {})),
+    *(("Sigmoid", {}), ("Relu", {}), ("LeakyRelu", {}), ("Elu", {})),
+]
+
+
+def activations() -> tuple[list[Any], Arrays, tuple[int, ...], int]:
+    nodes, last = [], "x"
+    for place, (kind, attributes) in enumerate(ACTIVATIONS):
+        nodes.append(node("Mul", f"w{place % 2} {last}", f"z{place}"))
+        extra = " low high" if kind == "Clip" else ""
+        nodes.append(node(kind, f"z{place}{extra}", f"u{place}", **attributes))
+        last = f"u{place}"
+    arrays = {"w0": 3 * normal(6), "w1": -2 * normal(1, 6), **ENDS}
+    return [*nodes, node("Identity", last, "y")], arrays, (6,), len(ACTIVATIONS)
+
+
+CASES = {
+    "activations": activations,
+    "dense": lambda: (
+        [
+            node("Gemm", "x w b", "a", transB=1, alpha=0.5, beta=2.0),
+            node("Relu", "a", "c"),
+            node("MatMul", "c v", "d"),
+            node("Add", "e d", "f"),
+            node("Tanh", "f", "g"),
+            node("Constant", "", "h", value=numpy_helper.from_array(normal(5, 4), "h")),
+            node("Gemm", "g h", "i"),
+            node("Sub", "e4 i", "j"),
+            node("Softmax", "j", "y"),
+        ],
+        {"w": normal(4, 3), "b": normal(4), "v": normal(4, 5), "e": normal(5), "e4": normal(1, 4)},
+        (3,),
+        3,
+    ),
+    "lenet": lambda: (
+        [
+            node("Conv", "x k", "a", pads=[1, 0, 2, 1], strides=[2, 1]),
+            node("BatchNormalization", "a s m m v", "b", epsilon=0.01),
+            node("Relu", "b", "c"),
+            node("AveragePool", "c", "d", kernel_shape=[2, 3], strides=[1, 2]),
+            node("Conv", "d l m", "e", auto_pad="SAME_UPPER", strides=[1, 2]),
+            node("GlobalAveragePool", "e", "f"),
+            node("Flatten", "f", "g"),
+            node("Gemm", "g w", "y"),
+        ],
+        {
+            **{"k": normal(3, 2, 3, 2), "s": normal(3), "m": normal(3), "v": normal(3) ** 2 + 0.1},
+            **{"l": normal(3, 3, 2, 4), "w": normal(3, 2)},
+        },
+        (2, 7, 8),
+        5,
+    ),
+    "resnet": lambda: (
+        [
+            node("Conv", "x k b", "a", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+            node("Relu", "a", "c"),
+            node("Conv", "c l", "d", auto_pad="SAME_LOWER"),
+            node("Dropout", "d", "d2"),
+            node("Add", "d2 c", "e"),
+            node("Relu", "e", "f"),
+            node("Concat", "c f", "g", axis=1),
+            node("Mul", "g t", "h"),
+            node("Transpose", "h", "i", perm=[0, 3, 1, 2]),
+            node("Reshape", "i r", "j"),
+            node("Transpose", "w", "w2"),
+            node("Gemm", "j w2", "y", transB=1),
+        ],
+        {
+            **{"k": normal(2, 1, 3, 3), "b": normal(2), "l": normal(2, 2, 2, 4)},
+            **{"t": normal(1, 4, 1, 1), "r": np.array([0, -1]), "w": normal(48, 3)},
+        },
+        (1, 4, 3),
+        5,
+    ),
+    "decoder": lambda: (
+        [
+            node("Gemm", "x w", "a"),
+            node("Relu", "a", "b"),
+            node("Reshape", "b r", "c"),
+            node("ConvTranspose", "c k m", "d", strides=[2, 3], pads=[1, 0, 0, 1],
+                 output_padding=[1, 0]),
+            node("Sub", "d t", "e"),
+            node("Softmax", "e", "y", axis=1),
+        ],
+        {
+            **{"w": normal(3, 12), "r": np.array([-1, 2, 3, 2]), "k": normal(2, 3, 3, 4)},
+            **{"m": normal(3), "t": normal(3, 1, 1)},
+        },
+        (3,),
+        3,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_onnxruntime(name: str, tmp_path: Path) -> None:
+    nodes, arrays, shape, count = CASES[name]()
+    path = written(tmp_path / "a.onnx", nodes, arrays, shape)
+    x = normal(5, *shape)
+    (expected,) = onnxruntime.InferenceSession(path).run(None, {"x": x})
+    network, params = load_network(path)
+    found = jax.jit(network)(params, np.moveaxis(x, 1, -1) if len(shape) == 3 else x)
+    found = np.moveaxis(found, -1, 1) if found.ndim == 4 else found
+    expected = np.asarray(expected)
+    size = np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * size)
+    assert len(network.nodes) == count  # scales are folded, activations join maps
+
+
+SQUARE: Arrays = {"w": normal(3, 3)}
+KERNEL: Arrays = {"w": normal(2, 1, 3, 3)}
+REFUSALS = [
+    ("Gelu cannot be lifted: its activation is not mono", node("Gelu", "x", "y"), {}, (3,)),
+    ("y: MaxPool cannot be lifted: the maximum",
+     node("MaxPool", "x", "y", kernel_shape=[2, 2]), {}, (1, 4, 4)),
+    ("own.Relu cannot be lifted", node("Relu", "x", "y", domain="own"), {}, (3,)),
+    ("y: Mul cannot be lifted: it is not affine", node("Mul", "x x", "y"), {}, (3,)),
+    ("nothing before it gives its input 'w'", node("MatMul", "x w", "y"), {}, (3,)),
+    ("group must be 1, got 2", node("Conv", "x w", "y", group=2), KERNEL, (2, 4, 4)),
+    ("strides must be 2 integers", node("Conv", "x w", "y", strides=[1.5, 1.5]), KERNEL, (1, 4, 4)),
+    ("a dense layer of 3 inputs follows", node("MatMul", "x w", "y"), SQUARE, (4,)),
+    ("samples first and all other sizes fixed",
+     node("Relu", "x", "y"), {}, ("h",)),
+    ("more than", node("Relu", "x", "y"), {}, (2**20, 2**20)),
+    ("does not keep the axis of samples",
+     node("Reshape", "x w", "y"), {"w": np.array([2, -1])}, (4,)),
+    ("slope must lie in", node("LeakyRelu", "x", "y", alpha=2.0), {}, (3,)),
+    ("not one number a channel",
+     node("Add", "x w", "y"), {"w": normal(4)}, (3, 4, 4)),
+    ("params are not those of the network", node("Conv", "x w b", "y"),
+     {**KERNEL, "b": normal(3)}, (1, 4, 4)),
+    ("no floating-point numbers", node("MatMul", "x w", "y"), {"w": np.eye(3, dtype=int)}, (3,)),
+    ("training_mode must be 0", node("BatchNormalization", "x w w w w", "y", training_mode=1),
+     {"w": normal(3)}, (3,)),
+    ("no node gives the output 'y'", node("Relu", "x", "z"), {}, (3,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "layer", "arrays", "shape"), REFUSALS)
+def test_refusals_are_named(
+    words: str, layer: Any, arrays: Arrays, shape: tuple[Any, ...], tmp_path: Path
+) -> None:
+    path = written(tmp_path / "a.onnx", [layer], arrays, shape)
+    with pytest.raises(ValueError, match=rf"^path: [^\n]*({words})[^\n]*$"):
+        from_onnx(path)
+
+
+def test_weights_in_other_files_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.onnx", [node("MatMul", "x w", "y")], SQUARE, (3,))
+    onnx.save_model(
+        onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0
+    )
+    with pytest.raises(ValueError, match="'w' lies in another file, which is not opened"):
+        from_onnx(path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.onnx", [node("MatMul", "x w", "y")], SQUARE, (3,), opset=6)
+    with pytest.raises(ValueError, match=r"operator sets \[6\]"):
+        from_onnx(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="is no ONNX file"):
+        from_onnx(path)
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        from_onnx(tmp_path / "none.onnx")
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())  # fmt: skip
+def test_damaged_bytes_raise_value_errors_at_worst(tmp_path: Path, data) -> None:
+    nodes, arrays, shape, _ = CASES["dense"]()
+    raw = bytearray(written(tmp_path / "a.onnx", nodes, arrays, shape).read_bytes())
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(0, 255))
+    path = tmp_path / "b.onnx"
+    path.write_bytes(raw[: data.draw(st.sampled_from([len(raw), len(raw) // 2, 9]))])
+    try:
+        network, params = from_onnx(path)
+    except ValueError as error:
+        assert str(error).startswith("path: ") and "\n" not in str(error)
+    else:
+        assert jax.tree.structure(jax.eval_shape(network.init, jax.random.key(0))) == (
+            jax.tree.structure(params)
+        )
