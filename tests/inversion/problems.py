@@ -1,5 +1,7 @@
 """Small networks of one layer."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -9,7 +11,7 @@ from liftax.networks import Network, Node
 SHAPE, OUTPUTS = (4, 4, 1), 10
 
 
-def layer(activation="relu", shape=SHAPE, outputs=OUTPUTS, dtype=np.float64, seed=0):
+def layer(activation="relu", shape=SHAPE, outputs=OUTPUTS, dtype: Any = np.float64, seed=0):
     """A network, its parameters, and outputs of two random images."""
     rng = np.random.default_rng(seed)
     network = Network((Node("out", Dense(outputs), activation, ("input",)),), shape)

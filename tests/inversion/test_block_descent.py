@@ -7,7 +7,7 @@ import pytest
 
 import liftax
 from liftax._solution import Reason
-from liftax.affine import Dense, Sum
+from liftax.affine import Dense, Pointwise, Scores, Sum
 from liftax.blocks import Plain, ProximalGradient
 from liftax.inversion import L1, BlockDescent, PrimalDual, Tikhonov, TotalVariation
 from liftax.networks import Network, Node, chain
@@ -140,3 +140,14 @@ def test_misuse_is_named() -> None:
     ):
         with pytest.raises(ValueError, match=f"{name} must be"):
             make()
+
+
+def test_an_input_that_is_multiplied_is_refused() -> None:
+    nodes = (
+        Node("keys", Pointwise(3), "identity", "input"),
+        Node("scores", Scores(), "softmax", ("input", "keys")),
+    )
+    network = Network(nodes, (2, 3))
+    params = network.init(jax.random.key(0), jnp.float64)
+    with pytest.raises(ValueError, match="'scores' multiplies the input by an activation"):
+        liftax.inversion.invert(network, params, np.full((1, 1, 2, 2), 0.5), Tikhonov(), 1.0)

@@ -82,7 +82,7 @@ def _descended(
 
         def step(state: tuple[Array, Any]) -> tuple[Array, Any]:
             updates, own = optimiser.update(jax.grad(objective)(state[0]), state[1])
-            return state[0] + updates, own
+            return jnp.asarray(optax.apply_updates(state[0], updates)), own
 
         x = jnp.zeros((len(y), *encoder.input_shape), y.dtype)
         return repeat(step, (x, optimiser.init(x)), steps)[0]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from liftax._iterate import repeat, until
+from liftax.affine import AbstractBilinear
 from liftax.blocks import (
     AbstractAcceleration,
     AbstractBlockStep,
@@ -111,7 +112,8 @@ class BlockDescent(eqx.Module):
         def done(state: _State) -> Array:
             return jnp.all(jnp.logical_not(state.change > self.tolerance))
 
-        state, count = until(problem.swept, begin, done, self.sweeps)
+        steps = problem.steps(states)
+        state, count = until(lambda s: problem.swept(s, steps), begin, done, self.sweeps)
         output = network(params, state.sweep.states[INPUT])
         miss = jnp.linalg.norm((output - y).reshape(len(y), -1), axis=1)
         settled = state.change <= self.tolerance
@@ -154,7 +156,7 @@ class _Problem:
         self.terms: tuple[Term, ...] = prior.terms(tuple(energy.network.input_shape))
         self.first, self.dual = arranged(self.terms)
 
-    def swept(self, state: _State) -> _State:
+    def swept(self, state: _State, steps: tuple[Array, Array]) -> _State:
         """Activations, then the input."""
         solver = self.solver
         ahead, _ = solver.inertia.points(state.momentum, {INPUT: state.x})
@@ -162,7 +164,6 @@ class _Problem:
         sweep = old.sweep
         given = (self.energy, solver.order, solver.step, self.params)
         sweep = sweep_states(*given, sweep.states, sweep.z, sweep.memory)
-        steps = self.steps(sweep.states)
         new = repeat(lambda s: self.moved(s, steps), old._replace(sweep=sweep), solver.inner)
         momentum = solver.inertia.after(state.momentum, {INPUT: state.x}, ahead, {INPUT: new.x})
         new, old = new._replace(momentum=momentum), state
@@ -173,6 +174,12 @@ class _Problem:
     def steps(self, states: States) -> tuple[Array, Array]:
         """Primal and dual steps of every example."""
         network, dtype = self.energy.network, states[INPUT].dtype
+        for node, _ in network.children(INPUT):
+            if isinstance(node.affine, AbstractBilinear):
+                raise ValueError(
+                    f"network: node {node.name!r} multiplies the input by an activation, so that "
+                    "no step holds for all; put a node with the map Identity between them"
+                )
         probes = state_probes(network, jax.random.key(1), dtype, (INPUT,))
         given = (self.energy, self.params, states, probes, (INPUT,), _POWER_ITERATIONS)
         # Power iteration comes from below.

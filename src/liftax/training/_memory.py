@@ -36,7 +36,7 @@ def step_memory(energy: LiftedEnergy | Network, method: AbstractMethod, batch_si
         batch_size: samples.
 
     Raises:
-        ValueError: for a batch without samples.
+        ValueError: for a batch without samples, and where the compiler does not tell.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -49,4 +49,6 @@ def step_memory(energy: LiftedEnergy | Network, method: AbstractMethod, batch_si
     state = jax.eval_shape(lambda p, x, y: method.init(energy, p, x, y, key), params, x, y)
     step = jax.jit(lambda *given: method.step(energy, *given))
     found = step.lower(params, state, x, y).compile().memory_analysis()
+    if found is None:
+        raise ValueError("this backend's compiler does not say what a program needs of memory")
     return Memory(found.temp_size_in_bytes, found.argument_size_in_bytes)
