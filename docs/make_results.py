@@ -204,6 +204,49 @@ def restoration(metrics: dict[str, Any]) -> str:
     return table(["method", "PSNR, dB", "SSIM"], rows) + "\n" + table(heads, figures["failures"])
 
 
+def plug_and_play(metrics: dict[str, Any]) -> str:
+    """PSNR and SSIM by problem and method, and where the iterations came to rest."""
+    figures = dict(metrics["figures"])
+    ends = figures.pop("fixed points")
+    rows = [
+        [problem, method, *(f"{fmean(f[k]):.{d}f}" for k, d in (("psnr", 2), ("ssim", 4)))]
+        for problem, by in figures.items()
+        for method, f in by.items()
+    ]
+    fixed = [
+        [
+            sigma,
+            f"{fmean(f['psnr']):.2f}",
+            f"{max(f['change']):.1e}",
+            f"{fmean(f['iterations']):.0f}",
+            f"{max(f['lipschitz']):.2f}",
+        ]
+        for sigma, f in ends.items()
+    ]
+    heads = ["denoiser's σ", "PSNR, dB", "largest change", "iterations", "Lipschitz estimate"]
+    first = table(["problem", "method", "PSNR, dB", "SSIM"], rows)
+    return first + "\n" + table(heads, fixed)
+
+
+def codes(metrics: dict[str, Any]) -> str:
+    """PSNR, SSIM and seconds by data set, noise and method."""
+    rows = [
+        [
+            data,
+            f"{noise:g}",
+            method,
+            found[i]["best"],
+            f"{found[i]['psnr']:.2f}",
+            f"{found[i]['ssim']:.4f}",
+            f"{found[i]['s']:.1f}" if found[i]["s"] else "",
+        ]
+        for data, by in metrics["figures"].items()
+        for i, noise in enumerate(metrics["config"]["noise"])
+        for method, found in by.items()
+    ]
+    return table(["data", "noise", "method", "parameter", "PSNR, dB", "SSIM", "s"], rows)
+
+
 SECTIONS = {
     "classification": classification,
     "implicit-step": methods,
@@ -220,6 +263,8 @@ SECTIONS = {
     "deblurring": restoration,
     "inpainting": restoration,
     "tomography": restoration,
+    "pnp": plug_and_play,
+    "autoencoder-inversion": codes,
 }
 
 
