@@ -477,7 +477,41 @@ IMPORTING = [
     ),
 ]
 
+INVERSION = [
+    Fault(
+        "training/_engine.py",
+        "((t - span.first) * span.size,)",
+        "(t * span.size,)",
+        "end_to_end/test_stream.py::test_streaming_takes_the_same_steps[20]",
+    ),
+    Fault(
+        "methods/_chunked.py",
+        "lambda a: a / self.chunks, sums)",
+        "lambda a: a, sums)",
+        f"{NUMERICS}chunked.py::test_chunks_give_the_step_of_the_whole_batch",
+    ),
+    Fault(
+        "inversion/_block_descent.py",
+        "moved = x - tau * sum(pulls, self.prior.joint(slope))",
+        "moved = x - tau * self.prior.joint(slope)",
+        "inversion/test_block_descent.py::test_one_layer_has_the_optimum_of_the_convex_solver",
+    ),
+    Fault(
+        "inversion/_block_descent.py",
+        "LiftedEnergy(network, weights=self.weights)",
+        "LiftedEnergy(network)",
+        "inversion/test_block_descent.py::test_a_linear_network_has_the_solution_of_its_normal_equations",
+    ),
+    Fault(
+        "inversion/_primal_dual.py",
+        "rest = radius * jnp.linalg.norm(r + own)",
+        "rest = radius * jnp.linalg.norm(r)",
+        "inversion/test_invert.py::test_the_energy_is_the_optimum",
+    ),
+]
+
 FAULTS = [
+    *INVERSION,
     *POTENTIALS,
     *PENALTIES,
     *OBJECTIVES,
