@@ -138,12 +138,19 @@ def _run(record: Record) -> None:
     )
 
 
-def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
-    config = record.config
-    data = load(name)
-    side = data.train.x.shape[1]
-    pictures = np.asarray(data.train.x, np.float32).reshape(-1, side, side, 1)[: config["samples"]]
-    unseen = np.asarray(data.test.x, np.float32).reshape(-1, side, side, 1)
+class _Coder(NamedTuple):
+    """A trained encoder and its decoder."""
+
+    encoder: Network
+    params: Params
+    decoder: Network
+    back: Params
+
+
+def _trained(
+    record: Record, name: str, seed: int, pictures: Float[np.ndarray, "n h w 1"]
+) -> _Coder:
+    config, side = record.config, pictures.shape[1]
     network = _autoencoder(side, config)
     done = fit(
         network,
@@ -157,29 +164,29 @@ def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
     )
     record.add(done, data=name, seed=seed, method="training")
     record.model = record.model or done
-    encoder = chain((side, side, 1), [(n.affine, n.potential) for n in network.nodes[:_ENCODER]])
-    decoder = chain((config["code"],), [(n.affine, n.potential) for n in network.nodes[_ENCODER:]])
-    layers = list(done.params.values())
-    params = _renamed(encoder, layers[:_ENCODER])
-    back = _renamed(decoder, layers[_ENCODER:])
+    layers = [(n.affine, n.potential) for n in network.nodes]
+    encoder = chain((side, side, 1), layers[:_ENCODER])
+    decoder = chain((config["code"],), layers[_ENCODER:])
+    params = list(done.params.values())
+    return _Coder(
+        encoder, _renamed(encoder, params[:_ENCODER]), decoder, _renamed(decoder, params[_ENCODER:])
+    )
+
+
+def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
+    config, data = record.config, load(name)
+    side = data.train.x.shape[1]
+    x, unseen = (
+        np.asarray(part.x, np.float32).reshape(-1, side, side, 1)
+        for part in (data.train, data.test)
+    )
+    coder = _trained(record, name, seed, x[: config["samples"]])
     tuned, tested = np.split(unseen[: config["tuned"] + config["tested"]], [config["tuned"]])
     table, found = [], {m: [] for m in (DECODER, *_METHODS)}
     for noise in config["noise"]:
-        search = _codes(encoder, params, tuned, noise, seed)
-        codes = _codes(encoder, params, tested, noise, seed + 1)
-        shown = {"picture": tested, DECODER: np.asarray(decoder(back, codes.y))}
-        rows = [(DECODER, "", 0.0)]
-        for method, (solve, grid) in _METHODS.items():
-            best = max(
-                config[grid],
-                key=lambda g, s=solve, c=search: _psnr(
-                    s(encoder, params, c, g, config), c.pictures
-                ),
-            )
-            jax.block_until_ready(solve(encoder, params, codes, best, config))
-            begin = time.perf_counter()
-            shown[method] = np.asarray(solve(encoder, params, codes, best, config))
-            rows.append((method, f"{best:g}", time.perf_counter() - begin))
+        search = _codes(coder.encoder, coder.params, tuned, noise, seed)
+        codes = _codes(coder.encoder, coder.params, tested, noise, seed + 1)
+        shown, rows = _inverted(coder, search, codes, config)
         for method, parameter, seconds in rows:
             psnr, ssim = scores(shown[method], tested).mean(axis=0)
             found[method].append({"psnr": psnr, "ssim": ssim, "s": seconds, "best": parameter})
@@ -188,18 +195,34 @@ def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
             record.say(" ".join(table[-1]))
         if noise in config["shown_noise"]:
             few = {label: images[: config["shown"]] for label, images in shown.items()}
-            record.report.figure(
-                comparison(few, side=side // 3, zoom=1), f"{name}, noise {noise:g}"
-            )
+            plot = comparison(few, side=side // 3, zoom=1)
+            record.report.figure(plot, f"{name}, noise {noise:g}")
     record.figures[f"{name}, seed {seed}"] = found
     lines = {m: (config["noise"], [[r["psnr"] for r in rows]]) for m, rows in found.items()}
     plot = curves(lines, "noise of the code", "PSNR, dB", baseline=(DECODER,))
     record.report.figure(plot, f"{name}, seed {seed}")
-    clean = {m: rows[0]["psnr"] for m, rows in found.items()}
-    record.headline.append(
-        f"{name}, clean: " + ", ".join(f"{m} {v:.2f} dB" for m, v in clean.items())
-    )
+    clean = ", ".join(f"{m} {rows[0]['psnr']:.2f} dB" for m, rows in found.items())
+    record.headline.append(f"{name}, clean: {clean}")
     return table
+
+
+def _inverted(
+    coder: _Coder, search: _Codes, codes: _Codes, config: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, str, float]]]:
+    """Pictures by method, and (method, best parameter, seconds)."""
+    shown = {"picture": codes.pictures, DECODER: np.asarray(coder.decoder(coder.back, codes.y))}
+    rows = [(DECODER, "", 0.0)]
+    model = (coder.encoder, coder.params)
+    for method, (solve, grid) in _METHODS.items():
+        quality = {
+            g: _psnr(solve(*model, search, g, config), search.pictures) for g in config[grid]
+        }
+        best = max(quality, key=lambda g: quality[g])
+        jax.block_until_ready(solve(*model, codes, best, config))
+        begin = time.perf_counter()
+        shown[method] = np.asarray(solve(*model, codes, best, config))
+        rows.append((method, f"{best:g}", time.perf_counter() - begin))
+    return shown, rows
 
 
 def _renamed(network: Network, layers: list[Any]) -> Params:
