@@ -1,16 +1,7 @@
 """The table of plausible mistakes that `make mutants` puts into the source."""
 
-from typing import NamedTuple
-
-
-class Fault(NamedTuple):
-    """One line of a file of src/liftax changed, and the test that must fail."""
-
-    file: str
-    old: str
-    new: str
-    test: str
-
+from tests.fault import Fault
+from tests.faults_around import IMPORTING, INVERSION
 
 NUMERICS = "numerics/test_"
 STEPS, SOLVE = f"{NUMERICS}block_steps.py::test_", f"{NUMERICS}solve.py::test_"
@@ -447,66 +438,6 @@ METHOD_STEPS = [
         "        if energy.regularisers:\n            new =",
         "        if False:\n            new =",
         f"{NUMERICS}regularisers.py::test_constraints_hold_after_a_step[spectral-one sweep]",
-    ),
-]
-
-IMPORTING = [
-    Fault(
-        "importing/_network_file.py",
-        "if path.suffix.lower() in _PICKLES or _looks_pickled(path):",
-        "if path.suffix.lower() in _PICKLES:",
-        "importing/test_network_file.py::test_pickles_are_not_opened[2-a.safetensors]",
-    ),
-    Fault(
-        "importing/_description.py",
-        "return isinstance(value, numbers) and not isinstance(value, bool)",
-        "return isinstance(value, numbers)",
-        "importing/test_network_file.py::test_descriptions_are_checked[Dense.gain cannot be]",
-    ),
-    Fault(
-        "importing/_assembly.py",
-        "reordered[value.order] = weight.T",
-        "reordered[:] = weight.T",
-        "importing/test_onnx.py::test_agrees_with_onnxruntime[resnet]",
-    ),
-    Fault(
-        "importing/_onnx_layers.py",
-        "low.append(less if auto",
-        "low.append(more if auto",
-        "importing/test_onnx.py::test_agrees_with_onnxruntime[lenet]",
-    ),
-]
-
-INVERSION = [
-    Fault(
-        "training/_engine.py",
-        "((t - span.first) * span.size,)",
-        "(t * span.size,)",
-        "end_to_end/test_stream.py::test_streaming_takes_the_same_steps[20]",
-    ),
-    Fault(
-        "methods/_chunked.py",
-        "lambda a: a / self.chunks, sums)",
-        "lambda a: a, sums)",
-        f"{NUMERICS}chunked.py::test_chunks_give_the_step_of_the_whole_batch",
-    ),
-    Fault(
-        "inversion/_block_descent.py",
-        "moved = x - tau * sum(pulls, self.prior.joint(slope))",
-        "moved = x - tau * self.prior.joint(slope)",
-        "inversion/test_block_descent.py::test_one_layer_has_the_optimum_of_the_convex_solver",
-    ),
-    Fault(
-        "inversion/_block_descent.py",
-        "LiftedEnergy(network, weights=self.weights)",
-        "LiftedEnergy(network)",
-        "inversion/test_block_descent.py::test_a_linear_network_has_the_solution_of_its_normal_equations",
-    ),
-    Fault(
-        "inversion/_primal_dual.py",
-        "rest = radius * jnp.linalg.norm(r + own)",
-        "rest = radius * jnp.linalg.norm(r)",
-        "inversion/test_invert.py::test_the_energy_is_the_optimum",
     ),
 ]
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.faults import FAULTS, Fault
+from tests.fault import Fault
+from tests.faults import FAULTS
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 300  # seconds a test may take; a fault that makes it hang is caught
