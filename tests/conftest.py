@@ -24,7 +24,6 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 collect_ignore = [] if HAS_TORCH else ["importing/test_torch.py"]
 
 
-def pytest_report_header() -> str:
-    return "PyTorch: " + (
-        "found" if HAS_TORCH else "not installed, importing/test_torch.py left out"
-    )
+def pytest_terminal_summary(terminalreporter) -> None:
+    if not HAS_TORCH:
+        terminalreporter.write_line("left out, PyTorch is not installed: importing/test_torch.py")

@@ -66,7 +66,7 @@ TOMOGRAPHY = Experiment(
     title="Tomography by an unrolled algorithm",
     lead="Slices seen by noisy line integrals along a few directions, restored by Condat's and Vũ's "
     "iterations with learnt filters, trained on random ellipses, lifted and by back-propagation: how "
-    "far beyond filtered back-projection and total variation do they get on slices of another kind?",
+    "far beyond filtered back-projection and total variation do they get on Shepp and Logan's phantom?",
     config={
         "side": 96,
         "samples": 840,

@@ -1,7 +1,6 @@
 """Inversion: the input of a trained network from its noisy output, with certificates."""
 
 from liftax.inversion._block_descent import BlockDescent as BlockDescent
-from liftax.inversion._block_descent import Descended as Descended
 from liftax.inversion._bounds import bregman_distance as bregman_distance
 from liftax.inversion._bounds import error_bound as error_bound
 from liftax.inversion._choice import Chosen as Chosen

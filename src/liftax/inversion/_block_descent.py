@@ -25,8 +25,8 @@ from liftax.blocks import (
     state_probes,
     sweep_states,
 )
-from liftax.inversion._primal_dual import Point, arranged
-from liftax.inversion._regulariser import AbstractPrior, Term
+from liftax.inversion._primal_dual import Point, Solved, arranged
+from liftax.inversion._regulariser import AbstractPrior
 from liftax.networks import INPUT, Network, Params, States
 from liftax.objectives import LiftedEnergy
 
@@ -93,7 +93,7 @@ class BlockDescent(eqx.Module):
         alpha: Float[Array, " samples"],
         y: Float[Array, "samples ..."],
         start: Point,
-    ) -> "Descended":
+    ) -> Solved:
         """A stationary point for each of many outputs, from the start."""
         energy = LiftedEnergy(network, weights=self.weights).at(params)
         problem = _Problem(self, energy, params, prior, alpha)
@@ -118,18 +118,8 @@ class BlockDescent(eqx.Module):
         miss = jnp.linalg.norm((output - y).reshape(len(y), -1), axis=1)
         settled = state.change <= self.tolerance
         point = Point(state.x, state.q)
-        return Descended(point, problem.value(state), miss, state.change, count, settled)
-
-
-class Descended(NamedTuple):
-    """What came out for a batch of outputs."""
-
-    point: Point
-    energy: Float[Array, " samples"]
-    residual: Float[Array, " samples"]
-    change: Float[Array, " samples"]
-    iterations: Array
-    done: Array
+        nothing, counts = jnp.full_like(miss, jnp.nan), jnp.broadcast_to(count, miss.shape)
+        return Solved(point, problem.value(state), nothing, state.change, miss, counts, settled)
 
 
 class _State(NamedTuple):
@@ -153,23 +143,21 @@ class _Problem:
     ):
         self.solver, self.energy, self.params = solver, energy, params
         self.prior, self.alpha = prior, alpha
-        self.terms: tuple[Term, ...] = prior.terms(tuple(energy.network.input_shape))
-        self.first, self.dual = arranged(self.terms)
+        self.first, self.dual = arranged(prior.terms(tuple(energy.network.input_shape)))
 
     def swept(self, state: _State, steps: tuple[Array, Array]) -> _State:
         """Activations, then the input."""
         solver = self.solver
         ahead, _ = solver.inertia.points(state.momentum, {INPUT: state.x})
-        old = self.at(state, ahead[INPUT])
-        sweep = old.sweep
+        begin = self.at(state, ahead[INPUT])
         given = (self.energy, solver.order, solver.step, self.params)
-        sweep = sweep_states(*given, sweep.states, sweep.z, sweep.memory)
-        new = repeat(lambda s: self.moved(s, steps), old._replace(sweep=sweep), solver.inner)
+        sweep = sweep_states(*given, *begin.sweep)
+        new = repeat(lambda s: self.moved(s, steps), begin._replace(sweep=sweep), solver.inner)
         momentum = solver.inertia.after(state.momentum, {INPUT: state.x}, ahead, {INPUT: new.x})
-        new, old = new._replace(momentum=momentum), state
-        before, after = (s.sweep.states[INPUT].reshape(len(s.x), -1) for s in (old, new))
+        before, after = (s.sweep.states[INPUT].reshape(len(s.x), -1) for s in (state, new))
         size = jnp.maximum(jnp.linalg.norm(after, axis=1), jnp.finfo(after.dtype).tiny ** 0.5)
-        return new._replace(change=jnp.linalg.norm(after - before, axis=1) / size)
+        change = jnp.linalg.norm(after - before, axis=1) / size
+        return new._replace(momentum=momentum, change=change)
 
     def steps(self, states: States) -> tuple[Array, Array]:
         """Primal and dual steps of every example."""

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from liftax._solution import Reason
-from liftax.inversion._block_descent import BlockDescent, Descended
+from liftax.inversion._block_descent import BlockDescent
 from liftax.inversion._data import DataTerm, data_term
 from liftax.inversion._primal_dual import Point, PrimalDual, Solved, point
 from liftax.inversion._regulariser import AbstractPrior
@@ -22,11 +22,11 @@ class Inverse(NamedTuple):
 
     Attributes:
         x: the inputs.
-        energy: $B_\Psi(y, Wx+b) + \alpha J(x)$ of each.
+        energy: $B_\Psi(y, Wx+b) + \alpha J(x)$ of each; of deeper networks the lifted energy.
         gap: an upper bound of what each energy exceeds its minimum by; see `PrimalDual` for what
             it certifies. NaN for deeper networks, whose problem is not convex.
         change: relative change of each input in the last sweep; NaN where there is a gap.
-        residual: $\|\sigma(Wx+b) - y\|$ of each.
+        residual: $\|N(x) - y\|$ of each, with the network's output N(x).
         iterations: how many each took.
         reasons: why each ended.
         point: where the iterations ended, for a warm start.
@@ -82,18 +82,16 @@ def invert(
     begin = _start(regulariser, start, (len(outputs), *shape), outputs)
     if isinstance(method, BlockDescent):
         found = _descend(method, (network, params), regulariser, weights, outputs, begin)
-        ends, nothing = (Reason.SETTLED, Reason.MOVING), jnp.full_like(found.energy, jnp.nan)
-        count = jnp.broadcast_to(found.iterations, found.energy.shape)
-        numbers = (found.energy, nothing, found.change, found.residual, count)
+        ends = (Reason.SETTLED, Reason.MOVING)
     else:
         data = data_term(network, params)
         found = _solve(method, data, regulariser, weights, outputs, begin)
-        ends, nothing = (Reason.CERTIFIED, Reason.BUDGET), jnp.full_like(found.energy, jnp.nan)
-        numbers = (found.energy, found.gap, nothing, found.residual, found.iterations)
+        ends = (Reason.CERTIFIED, Reason.BUDGET)
     reasons = tuple(
         _reason(bool(d), float(e), ends) for d, e in zip(found.done, found.energy, strict=True)
     )
     x = jax.vmap(lambda joint: regulariser.input(joint))(found.point.x)
+    numbers = (found.energy, found.gap, found.change, found.residual, found.iterations)
     return Inverse(x, *numbers, reasons, found.point)
 
 
@@ -105,7 +103,7 @@ def _descend(
     alpha: Array,
     y: Array,
     begin: Point,
-) -> Descended:
+) -> Solved:
     return solver.solve(*model, prior, alpha, y, begin)
 
 

@@ -89,7 +89,8 @@ class PrimalDual(eqx.Module):
         state, count = until(step, step(state), done, self.iterations - 1)
         miss = jnp.linalg.norm(data.residual(y, state.z))
         point = Point(state.x, state.q, state.p)
-        return Solved(point, state.energy, state.gap, miss, count + 1, done(state))
+        nothing = jnp.full_like(miss, jnp.nan)
+        return Solved(point, state.energy, state.gap, nothing, miss, count + 1, done(state))
 
 
 class Point(NamedTuple):
@@ -107,12 +108,13 @@ class Point(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """What came out for one output."""
+    """What came out for one output, or for a batch; fields as in `Inverse`."""
 
     point: Point
-    energy: Float[Array, ""]
-    gap: Float[Array, ""]
-    residual: Float[Array, ""]
+    energy: Float[Array, "..."]
+    gap: Float[Array, "..."]
+    change: Float[Array, "..."]
+    residual: Float[Array, "..."]
     iterations: Array
     done: Array
 

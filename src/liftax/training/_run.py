@@ -83,16 +83,19 @@ class Run:
             self.restore(checkpoints)
 
     def go(self, progress: bool | None, callback: Callback | None) -> Result:
+        shown = on_terminal() if progress is None else progress
+        piece = max(self.per_epoch // (20 if shown else 1), 1)
+        if self.stream is not None:  # a block that is longer than a piece would be fetched again
+            self.stream = self.stream._replace(steps=min(self.stream.steps, piece))
         begin = time.perf_counter()
         self.move(self.epoch(0), 0, 0)
         compile_seconds = time.perf_counter() - begin
         if not self.history:
             self.history.rows.append({"epoch": 0, "step": 0, "seconds": 0.0, **self.observed()})
-        shown = on_terminal() if progress is None else progress
         label, total = type(self.problem.method).__name__, self.epochs * self.per_epoch
         per_step = self.samples if self.problem.method.full_batch else self.size
         with Bar(label, total, per_step) if shown else contextlib.nullcontext(Silent()) as bar:
-            reason = self.loop(bar, callback, shown)
+            reason = self.loop(bar, callback, piece)
         return Result(
             self.problem.energy,
             self.carry.params,
@@ -103,13 +106,12 @@ class Run:
             compile_seconds,
         )
 
-    def loop(self, bar: Progress, callback: Any, shown: bool) -> Reason:
-        pieces = 20 if shown else 1
+    def loop(self, bar: Progress, callback: Any, piece: int) -> Reason:
         while self.step < self.epochs * self.per_epoch:
             epoch, first = divmod(self.step, self.per_epoch)
             order = self.epoch(epoch)
             while first < self.per_epoch:
-                last = min(first + max(self.per_epoch // pieces, 1), self.per_epoch)
+                last = min(first + piece, self.per_epoch)
                 every = self.checkpoints.every if self.checkpoints else None
                 if every:
                     last = min(last, first + every - self.step % every)
