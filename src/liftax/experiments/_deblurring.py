@@ -9,44 +9,30 @@ import numpy as np
 from liftax.experiments._experiment import Experiment, Record
 from liftax.experiments._photographs import test_photographs, training_patches
 from liftax.experiments._restoration_study import (
+    BLURRED,
     Images,
     Task,
+    applied,
+    plugged_in,
     run_study,
+    splitting,
     total_variation_references,
 )
-from liftax.imaging import AbstractOperator, Blur, half_quadratic, motion_kernel
-from liftax.networks import Network, Prior, half_quadratic_network
-from liftax.restoration import load_denoiser
-
-# Of `liftax restore --task deblur`.
-_LEVELS, _WEIGHT = (0.2, 8), 0.2
-
-
-def _network(config: dict[str, Any], operator: AbstractOperator) -> Network:
-    prior = Prior(**config["prior"], interval=None)
-    first, last, count = config["steps"]
-    return half_quadratic_network(operator, prior, np.geomspace(first, last, count).tolist())
+from liftax.imaging import AbstractOperator, Adjoint, Blur, motion_kernel
 
 
 def _references(
     config: dict[str, Any], pictures: Images, operator: AbstractOperator, y: Any
 ) -> Mapping[str, Images]:
-    noise, denoiser = config["noise"], load_denoiser()
-    levels = np.geomspace(_LEVELS[0], noise, _LEVELS[1])
+    noise = config["noise"]
     weights = noise**2 * np.array(config["tv_weights"])
+    start = applied(Adjoint(operator), y)
     return {
         "blurred": y,
         "total variation": total_variation_references(
             operator, y, pictures, weights, config["tv_iterations"]
         ),
-        "shipped denoiser": np.stack(
-            [
-                np.asarray(
-                    half_quadratic(operator, v, denoiser.restore, levels, noise, weight=_WEIGHT)
-                )
-                for v in y
-            ]
-        ),
+        "shipped denoiser": plugged_in(operator, y, start, noise, BLURRED),
     }
 
 
@@ -56,7 +42,7 @@ def _run(record: Record) -> None:
     names, pictures = test_photographs(config["data"])
     task = Task(
         lambda side: Blur((side, side, 1), kernel, "periodic"),
-        functools.partial(_network, config),
+        functools.partial(splitting, config),
         training_patches(config["data"], config["samples"]),
         names,
         pictures,

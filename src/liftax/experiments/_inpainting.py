@@ -11,30 +11,21 @@ import numpy as np
 from liftax.experiments._experiment import Experiment, Record
 from liftax.experiments._photographs import test_photographs, training_patches
 from liftax.experiments._restoration_study import (
+    MISSING,
     Images,
     Task,
+    plugged_in,
     run_study,
+    splitting,
     total_variation_references,
 )
-from liftax.imaging import AbstractOperator, Mask, half_quadratic, random_mask
-from liftax.networks import Network, Prior, half_quadratic_network
-from liftax.restoration import load_denoiser
-
-# Of `liftax restore --task inpaint`.
-_LEVELS, _WEIGHT = (0.5, 30), 0.2
-
-
-def _network(config: dict[str, Any], operator: AbstractOperator) -> Network:
-    prior = Prior(**config["prior"], interval=None)
-    first, last, count = config["steps"]
-    return half_quadratic_network(operator, prior, np.geomspace(first, last, count).tolist())
+from liftax.imaging import AbstractOperator, Mask, random_mask
 
 
 def _references(
     config: dict[str, Any], pictures: Images, operator: AbstractOperator, y: Any
 ) -> Mapping[str, Images]:
-    noise, denoiser = config["noise"], load_denoiser()
-    levels = np.geomspace(_LEVELS[0], noise, _LEVELS[1])
+    noise = config["noise"]
     weights = noise**2 * np.array(config["tv_weights"])
     seen = np.asarray(operator.apply(jnp.ones(operator.in_shape, jnp.float32)))
     mean = y.sum(axis=(1, 2, 3), keepdims=True) / seen.sum()
@@ -43,16 +34,7 @@ def _references(
         "total variation": total_variation_references(
             operator, y, pictures, weights, config["tv_iterations"]
         ),
-        "shipped denoiser": np.stack(
-            [
-                np.asarray(
-                    half_quadratic(
-                        operator, v, denoiser.restore, levels, noise, weight=_WEIGHT, start=s
-                    )
-                )
-                for v, s in zip(y, y + (1 - seen) * mean, strict=True)
-            ]
-        ),
+        "shipped denoiser": plugged_in(operator, y, y + (1 - seen) * mean, noise, MISSING),
     }
 
 
@@ -65,7 +47,7 @@ def _run(record: Record) -> None:
 
     task = Task(
         operator,
-        functools.partial(_network, config),
+        functools.partial(splitting, config),
         training_patches(config["data"], config["samples"]),
         names,
         pictures,

@@ -10,7 +10,14 @@ import numpy as np
 from liftax.experiments._experiment import Experiment, Record
 from liftax.experiments._photographs import scores, test_photographs
 from liftax.experiments._pictures import comparison
-from liftax.experiments._restoration_study import Images, measured, total_variation_references
+from liftax.experiments._restoration_study import (
+    BLURRED,
+    MISSING,
+    Images,
+    measured,
+    plugged_in,
+    total_variation_references,
+)
 from liftax.imaging import (
     AbstractOperator,
     Blur,
@@ -18,16 +25,12 @@ from liftax.imaging import (
     Mask,
     adjoint,
     gaussian_kernel,
-    half_quadratic,
     lipschitz_estimate,
     motion_kernel,
     plug_and_play,
     random_mask,
 )
 from liftax.restoration import Denoiser, load_denoiser
-
-# Of `liftax restore`: the denoiser's first level, and the weight of the quadratic term.
-_WEIGHT = 0.2
 
 
 class _Problem(NamedTuple):
@@ -38,8 +41,7 @@ class _Problem(NamedTuple):
 
     operator: Callable[[int], AbstractOperator]
     noise: float
-    first: float
-    levels: int
+    schedule: tuple[float, int]
     weights: tuple[float, ...] = (4, 7, 12)
 
 
@@ -52,14 +54,14 @@ def _seen(share: float) -> Callable[[int], AbstractOperator]:
 
 
 _PROBLEMS: dict[str, _Problem] = {
-    "motion blur of 9 pixels, σ = 0.02": _Problem(_blurred(motion_kernel(9, 30.0)), 0.02, 0.2, 8),
+    "motion blur of 9 pixels, σ = 0.02": _Problem(_blurred(motion_kernel(9, 30.0)), 0.02, BLURRED),
     "Gaussian blur of 1.6 pixels, σ = 0.02": _Problem(
-        _blurred(gaussian_kernel(1.6, 5)), 0.02, 0.2, 8
+        _blurred(gaussian_kernel(1.6, 5)), 0.02, BLURRED
     ),
-    "half of the pixels, σ = 0.05": _Problem(_seen(0.5), 0.05, 0.5, 30),
-    "a fifth of the pixels, σ = 0.01": _Problem(_seen(0.2), 0.01, 0.5, 30, (30, 100, 300)),
+    "half of the pixels, σ = 0.05": _Problem(_seen(0.5), 0.05, MISSING),
+    "a fifth of the pixels, σ = 0.01": _Problem(_seen(0.2), 0.01, MISSING, (30, 100, 300)),
     "half of the resolution, σ = 0.02": _Problem(
-        lambda side: Downsample((side, side, 1), 2), 0.02, 0.2, 8
+        lambda side: Downsample((side, side, 1), 2), 0.02, BLURRED
     ),
 }
 
@@ -74,25 +76,16 @@ def _start(operator: AbstractOperator, y: Any) -> np.ndarray:
     return back + (1 - seen) * (back.sum() / seen.sum())
 
 
-def _restored(
-    problem: _Problem, denoiser: Denoiser, pictures: Images, config: dict[str, Any]
-) -> Mapping[str, Images]:
+def _restored(problem: _Problem, pictures: Images, config: dict[str, Any]) -> Mapping[str, Images]:
     operator = problem.operator(pictures.shape[1])
     y = measured(operator, pictures, problem.noise)
-    levels = np.geomspace(problem.first, problem.noise, problem.levels)
     start = np.stack([_start(operator, v) for v in y])
     weights = problem.noise**2 * np.array(problem.weights)
-    found = [
-        half_quadratic(
-            operator, v, denoiser.restore, levels, problem.noise, weight=_WEIGHT, start=s
-        )
-        for v, s in zip(y, start, strict=True)
-    ]
     variation = total_variation_references(operator, y, pictures, weights, config["tv_iterations"])
     return {
         "degraded": start,
         "total variation": variation,
-        "plug-and-play": np.stack([np.asarray(x) for x in found]),
+        "plug-and-play": plugged_in(operator, y, start, problem.noise, problem.schedule),
     }
 
 
@@ -102,7 +95,7 @@ def _run(record: Record) -> None:
     chosen = [i for i in config["shown"] if i < len(names)]
     table = []
     for title in list(_PROBLEMS)[: config["problems"]]:
-        shown = _restored(_PROBLEMS[title], denoiser, pictures, config)
+        shown = _restored(_PROBLEMS[title], pictures, config)
         figures = {label: scores(images, pictures) for label, images in shown.items()}
         record.figures[title] = {k: {"psnr": f[:, 0], "ssim": f[:, 1]} for k, f in figures.items()}
         gain = figures["plug-and-play"][:, 0] - figures["total variation"][:, 0]

@@ -15,12 +15,17 @@ from liftax.experiments._experiment import Record, spread
 from liftax.experiments._photographs import scores, turned
 from liftax.experiments._pictures import comparison
 from liftax.experiments._plots import panels
-from liftax.imaging import AbstractOperator, gaussian_noise, tv_restore
+from liftax.imaging import AbstractOperator, gaussian_noise, half_quadratic, tv_restore
 from liftax.methods import AbstractMethod, BackPropagation, OneSweep
-from liftax.networks import Network, Params
+from liftax.networks import Network, Params, Prior, half_quadratic_network
+from liftax.restoration import load_denoiser
 from liftax.training import fit
 
 LIFTED, BACKWARD = METHODS = ("lifted", "back-propagation")
+# Of `liftax restore`: the denoiser's first level and how many, for blurs and for missing pixels; the
+# weight of the quadratic term.
+BLURRED, MISSING = (0.2, 8), (0.5, 30)
+_WEIGHT = 0.2
 Images = Float[np.ndarray, "n h w 1"]
 
 
@@ -133,6 +138,25 @@ def total_variation_references(
         quality = scores(tries, [picture] * len(tries))[:, 0]
         found.append(tries[int(np.argmax(quality))])
     return np.stack(found)
+
+
+def plugged_in(
+    operator: AbstractOperator, y: Any, start: Any, noise: float, schedule: tuple[float, int]
+) -> Images:
+    """By the denoiser of the package in half-quadratic splitting, from the start."""
+    denoiser, levels = load_denoiser(), np.geomspace(schedule[0], noise, schedule[1])
+    found = [
+        half_quadratic(operator, v, denoiser.restore, levels, noise, weight=_WEIGHT, start=s)
+        for v, s in zip(y, start, strict=True)
+    ]
+    return np.stack([np.asarray(x) for x in found])
+
+
+def splitting(config: dict[str, Any], operator: AbstractOperator) -> Network:
+    """Unrolled half-quadratic splitting with the configured prior and steps."""
+    prior = Prior(**config["prior"], interval=None)
+    first, last, count = config["steps"]
+    return half_quadratic_network(operator, prior, np.geomspace(first, last, count).tolist())
 
 
 def run_study(record: Record, task: Task) -> None:
