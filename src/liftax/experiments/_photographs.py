@@ -1,5 +1,6 @@
 """Photographs to train on and to test on."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -85,3 +86,17 @@ def best_total_variation(
         tries = [tv_denoise(y, weight).x for weight in weights]
         found.append(max(tries, key=lambda x, p=picture: float(_quality(x, p)[0])))
     return np.stack(found)
+
+
+def failures(
+    grid: Sequence[Mapping[str, Any]], methods: Sequence[str], margins: Sequence[float]
+) -> list[list[str]]:
+    """A row for every margin: how many runs of each method lie less than it over TV, or are NaN."""
+    rows = []
+    for margin in margins:
+        row = [f"less than {margin:g} dB over total variation, or NaN"]
+        for method in methods:
+            over = [r["over"] for r in grid if r["method"] == method]
+            row.append(f"{sum(not o >= margin for o in over)} of {len(over)}")
+        rows.append(row)
+    return rows

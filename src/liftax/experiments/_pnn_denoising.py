@@ -12,6 +12,7 @@ from liftax.data import Dataset
 from liftax.experiments._experiment import Experiment, Record, spread
 from liftax.experiments._photographs import (
     best_total_variation,
+    failures,
     noisier,
     scores,
     test_photographs,
@@ -161,13 +162,7 @@ def _write(record: Record, study: _Study, table: list, shown: dict[str, Any]) ->
     plot = panels(groups, "learning rate", "dB over TV", log="x", baseline=(BACKWARD,))
     steps, side = config["grid_samples"] // config["batch"], config["grid_side"]
     report.figure(plot, f"After {steps} steps on squares of {side}x{side} pixels")
-    counts = []
-    for margin in config["margins"]:
-        row = [f"less than {margin:g} dB over total variation, or NaN"]
-        for method in METHODS:
-            over = [r["over"] for r in grid if r["method"] == method]
-            row.append(f"{sum(not o >= margin for o in over)} of {len(over)}")
-        counts.append(row)
+    counts = failures(grid, METHODS, config["margins"])
     report.table(("failures", *METHODS), counts, "of all depths, learning rates, scales and seeds")
     record.figures["failures"] = counts
     record.headline = [" ".join(["PSNR", row[0], row[1], "dB"]) for row in table]

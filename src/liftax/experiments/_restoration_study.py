@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.data import Dataset
 from liftax.experiments._experiment import Record, spread
-from liftax.experiments._photographs import scores, turned
+from liftax.experiments._photographs import failures, scores, turned
 from liftax.experiments._pictures import comparison
 from liftax.experiments._plots import panels
 from liftax.imaging import AbstractOperator, gaussian_noise, half_quadratic, tv_restore
@@ -227,13 +227,7 @@ def _write(
     steps = config["epochs"] * (config["grid_samples"] // config["batch"])
     plot = panels(groups, "learning rate", "dB over TV", log="x", baseline=(BACKWARD,))
     report.figure(plot, f"After {steps} steps")
-    counts = []
-    for margin in config["margins"]:
-        row = [f"less than {margin:g} dB over total variation, or NaN"]
-        for method in METHODS:
-            over = [r["over"] for r in grid if r["method"] == method]
-            row.append(f"{sum(not o >= margin for o in over)} of {len(over)}")
-        counts.append(row)
+    counts = failures(grid, METHODS, config["margins"])
     report.table(("failures", *METHODS), counts, "of all learning rates and initial scales")
     record.figures |= {"grid": grid, "failures": counts, "weights": size}
     record.headline = [" ".join(["PSNR", row[0], row[1], "dB"]) for row in table]
