@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
-import torch
-from torch import nn
+import torch  # pyright: ignore[reportMissingImports]
+from torch import nn  # pyright: ignore[reportMissingImports]
 
 from liftax.importing import from_torch
 
