@@ -1,45 +1,6 @@
 """Lifted training and inversion of neural networks with proximal activations."""
 
-from liftax import affine as affine
-from liftax import blocks as blocks
-from liftax import data as data
-from liftax import diagnostics as diagnostics
-from liftax import imaging as imaging
-from liftax import importing as importing
-from liftax import inversion as inversion
-from liftax import methods as methods
-from liftax import networks as networks
-from liftax import objectives as objectives
-from liftax import penalties as penalties
-from liftax import potentials as potentials
-from liftax import restoration as restoration
-from liftax import training as training
-from liftax._solution import NoClosedForm as NoClosedForm
-from liftax._solution import Reason as Reason
-from liftax.inversion import Inverse as Inverse
-from liftax.inversion import invert as invert
-from liftax.methods import PIAG as PIAG
-from liftax.methods import SAG as SAG
-from liftax.methods import SAGA as SAGA
-from liftax.methods import BackPropagation as BackPropagation
-from liftax.methods import BlockCoordinateDescent as BlockCoordinateDescent
-from liftax.methods import Chunked as Chunked
-from liftax.methods import Contrastive as Contrastive
-from liftax.methods import ImplicitSGD as ImplicitSGD
-from liftax.methods import OneSweep as OneSweep
-from liftax.networks import Network as Network
-from liftax.networks import Node as Node
-from liftax.networks import autoencoder as autoencoder
-from liftax.networks import cnn as cnn
-from liftax.networks import lenet as lenet
-from liftax.networks import mlp as mlp
-from liftax.networks import resnet as resnet
-from liftax.networks import split as split
-from liftax.networks import transformer as transformer
-from liftax.objectives import LiftedEnergy as LiftedEnergy
-from liftax.penalties import Bregman as Bregman
-from liftax.penalties import Lifted as Lifted
-from liftax.penalties import Quadratic as Quadratic
-from liftax.training import Checkpoints as Checkpoints
-from liftax.training import Result as Result
-from liftax.training import fit as fit
+import lazy_loader
+
+# What there is stands in __init__.pyi; each part is imported when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

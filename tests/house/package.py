@@ -44,11 +44,13 @@ def public_packages() -> list[ModuleType]:
 
 
 def public_names(package: ModuleType) -> list[str]:
-    """What a package's ``__init__`` exports: its ``from ... import X as X``."""
+    """What a package's ``__init__`` exports: its ``from ... import X as X``, in a stub if lazy."""
     assert package.__file__ is not None
+    path = Path(package.__file__)
+    stub = path.with_suffix(".pyi")
     return [
         alias.asname
-        for node in tree(Path(package.__file__)).body
+        for node in tree(stub if stub.exists() else path).body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
         if alias.asname is not None

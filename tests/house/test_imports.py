@@ -60,7 +60,7 @@ def imported(module: str, name: str, known: set[str]) -> str:
 
 
 def library() -> list[Path]:
-    """All source files but the package's ``__init__``, which only exports."""
+    """All source files but the package's ``__init__``, which imports lazily what its stub names."""
     return [path for path in python_files(SOURCE) if path != SOURCE / "__init__.py"]
 
 
@@ -115,7 +115,9 @@ def test_no_star_and_no_relative_imports() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in python_files(SOURCE) if p.name == "__init__.py"], ids=module_name
+    "path",
+    [SOURCE / "__init__.pyi", *(p for p in library() if p.name == "__init__.py")],
+    ids=module_name,
 )
 def test_init_only_exports(path: Path) -> None:
     """A docstring, then ``from module import X as X``."""
@@ -140,17 +142,27 @@ def test_modules_of_packages_are_private() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    script = f"import sys, liftax; print(*[m for m in {HEAVY} if m in sys.modules])"
+    assert _loaded("from liftax import *", HEAVY) == []
+
+
+def test_the_command_line_starts_without_jax() -> None:
+    script = "import liftax.cli as c, contextlib\nwith contextlib.suppress(SystemExit): c.main()"
+    assert _loaded(script, ("jax", "equinox", "numpy")) == []
+
+
+def _loaded(script: str, names: tuple[str, ...]) -> list[str]:
+    """Which of the modules a script has loaded at its end, by the last line it prints."""
+    script += f"\nimport sys\nprint()\nprint(*[m for m in {names} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == []
+    return done.stdout.splitlines()[-1].split()
 
 
 @pytest.mark.slow
 def test_importing_is_quick() -> None:
     """Under half a second beyond ``import jax``; the best of five, since machines are shared."""
     script = (
-        "import jax, time; start = time.perf_counter(); import liftax; "
+        "import jax, time; start = time.perf_counter(); from liftax import *; "
         "print(time.perf_counter() - start)"
     )
     command = [sys.executable, "-c", script]
