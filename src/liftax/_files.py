@@ -5,7 +5,8 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,51 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     # Not every file system lets a folder be synchronised; the rename itself has happened.
     with contextlib.suppress(OSError):
         _sync(path.parent)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`; what it holds becomes `path`, or nothing.
+
+    A folder that is already there is replaced if it is empty, or holds nothing but files and
+    folders of these names; see `replaceable`.
+
+    Raises:
+        ValueError: if it holds anything else.
+    """
+    path, word = Path(path), secrets.token_hex(4)
+    temporary, old = (path.with_name(f".{path.name}.{word}.{end}") for end in ("tmp", "old"))
+    temporary.mkdir()
+    try:
+        yield temporary
+        for inner in temporary.rglob("*"):
+            _sync(inner)
+        if path.exists():
+            replaceable(path, names)
+            os.replace(path, old)
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def replaceable(path: Path, names: Sequence[str]) -> None:
+    """Whether a folder holds nothing but files and folders of these names.
+
+    Raises:
+        ValueError: if it holds anything else, or is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"out: {str(path)!r} is a file; give a folder")
+    others = sorted(p.name for p in path.iterdir() if p.name not in names) if path.exists() else []
+    if others:
+        raise ValueError(
+            f"out: the folder {str(path)!r} holds other things, such as {others[0]!r}; give a new "
+            "one"
+        )
 
 
 def _sync(path: Path) -> None:

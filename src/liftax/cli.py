@@ -4,9 +4,10 @@ import importlib.metadata
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import tyro
 
@@ -18,6 +19,21 @@ Seeds = Annotated[
     tuple[int, ...],
     tyro.conf.arg(name="seed", metavar="N ...", help_behavior_hint="(the configured ones)"),
 ]
+
+
+class _Budget(NamedTuple):
+    """How long to iterate.
+
+    Attributes:
+        iterations: at most; of networks with several layers, sweeps.
+        tolerance: of gap/energy, or of the change in a sweep, which ends the iterations.
+    """
+
+    iterations: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    tolerance: Annotated[float | None, tyro.conf.arg(metavar="T", help_behavior_hint="")] = None
+
+
+_UNLIMITED = _Budget()
 
 _app = tyro.extras.SubcommandApp()
 
@@ -90,6 +106,46 @@ def _restore(
     kind = "grey" if channels == 1 else "colour"
     print(f"{photo}: {width}x{height}, {kind}, noise {done.sigma:.3f}")
     print(f"written: {out.resolve()} ({time.perf_counter() - begin:.1f} s)")
+
+
+@_app.command(name="invert")
+def _invert(
+    model: Annotated[Path, tyro.conf.arg(metavar="M")],
+    data: Annotated[Path, tyro.conf.arg(metavar="Y")],
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+    regulariser: Annotated[str, tyro.conf.arg(metavar="NAME")] = "tv",
+    alpha: Annotated[str, tyro.conf.arg(metavar="A|auto")] = "auto",
+    noise: Sigma = None,
+    original: Annotated[Path | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None,
+    budget: Annotated[_Budget, tyro.conf.arg(name="")] = _UNLIMITED,
+) -> None:
+    """Find the inputs of a trained network from its noisy outputs.
+
+    Writes x.npy, metrics.json, report.html and the pictures that were found.
+
+    Args:
+        model: the network: a file of save_network (safetensors), or ONNX.
+        data: its outputs: npy or npz, an image, or a folder of images.
+        out: folder to write; an earlier result is replaced.
+        regulariser: tikhonov, l1, tv, tv-anisotropic, tgv, wavelet, nonnegative, box, joined by +.
+        alpha: weight of the regulariser; auto: the residual becomes as large as the noise.
+        noise: standard deviation of the outputs' noise; pictures can do without.
+        original: the true inputs, to compare with.
+        budget: how long to iterate.
+    """
+    _prepare_jax()
+    from liftax.inversion import invert_file
+
+    done = invert_file(
+        *(model, data, out, regulariser, alpha), noise=noise, original=original, budget=budget
+    )
+    samples = done.metrics["samples"]
+    for reason, count in Counter(row["reason"] for row in samples).items():
+        print(f"{count} of {len(samples)}: {reason}")
+    missed = sum(not row.get("met", True) for row in samples)
+    if missed:
+        print(f"{missed} of {len(samples)}: no alpha brings the residual to the noise level")
+    print(f"written: {out.resolve()} ({done.metrics['seconds']:.1f} s)")
 
 
 @_app.command(name="version")

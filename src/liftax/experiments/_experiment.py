@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 from liftax._files import plain, writable_folder, write_json, write_text
+from liftax._report import Report
 from liftax.experiments._journal import Journal, Rows
-from liftax.experiments._report import Report
 from liftax.training import Checkpoints, Result, save_model
 
 

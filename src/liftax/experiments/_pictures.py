@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from liftax.experiments._plots import new_figure
+from liftax._report import new_figure
 
 
 def comparison(

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from liftax._report import new_figure
+
 COLOURS = (
     "#0b6e99",
     "#d1495b",
@@ -17,17 +19,6 @@ COLOURS = (
     "#9c3f8f",
     "#4a8f8c",
 )
-
-
-def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] = (6.4, 3.9)) -> tuple:
-    """A figure and its grid of axes, rows first."""
-    # The object interface needs no display and leaves the user's matplotlib settings alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def curves(

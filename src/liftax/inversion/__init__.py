@@ -16,7 +16,12 @@ from liftax.inversion._data_step import ProximalData as ProximalData
 from liftax.inversion._data_step import Steps as Steps
 from liftax.inversion._generalised_variation import TGV as TGV
 from liftax.inversion._invert import Inverse as Inverse
+from liftax.inversion._invert import default_solver as default_solver
 from liftax.inversion._invert import invert as invert
+from liftax.inversion._invert_file import Inverted as Inverted
+from liftax.inversion._invert_file import invert_file as invert_file
+from liftax.inversion._names import REGULARISERS as REGULARISERS
+from liftax.inversion._names import named_regulariser as named_regulariser
 from liftax.inversion._primal_dual import Point as Point
 from liftax.inversion._primal_dual import PrimalDual as PrimalDual
 from liftax.inversion._primal_dual import Solved as Solved

@@ -20,11 +20,13 @@ class Chosen(NamedTuple):
         alpha: for each output.
         inverse: what `invert` gives with it.
         met: whether $\|\sigma(Wx+b) - y\|$ lies within the tolerance of the noise level.
+        tried: the α of every try, (tries, samples), and their residuals.
     """
 
     alpha: np.ndarray
     inverse: Inverse
     met: np.ndarray
+    tried: tuple[np.ndarray, np.ndarray]
 
 
 def a_priori(delta: float, source_norm: float) -> float:
@@ -87,9 +89,11 @@ def discrepancy(
     low, high = (np.full(levels.shape, math.log(end)) for end in bracket)
     best: list[np.ndarray] = [np.full(levels.shape, np.inf), np.zeros(levels.shape)]
     point, mid = None, (low + high) / 2
+    tried: list[tuple[np.ndarray, np.ndarray]] = []
     for _ in range(40):
         found = invert(network, params, y, regulariser, np.exp(mid), solver=solver, start=point)
         point, residual = found.point, _numbers(found.residual)
+        tried.append((np.exp(mid), residual))
         miss = np.abs(residual - levels) / levels
         better = miss < best[0]
         best = [np.where(better, miss, best[0]), np.where(better, mid, best[1])]
@@ -103,7 +107,8 @@ def discrepancy(
     alpha = np.exp(best[1])
     out = invert(network, params, y, regulariser, alpha, solver=solver, start=point)
     met = np.abs(_numbers(out.residual) - levels) <= 1.01 * tolerance * levels
-    return Chosen(alpha, out, met)
+    alphas, residuals = (np.stack(values) for values in zip(*tried, strict=True))
+    return Chosen(alpha, out, met, (alphas, residuals))
 
 
 def _numbers(values: Array) -> np.ndarray:

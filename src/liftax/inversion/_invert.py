@@ -74,7 +74,7 @@ def invert(
 
     Source: arXiv 2510.09796, section 5; Wang & Benning (2023).
     """
-    method = solver or (PrimalDual() if len(network.nodes) == 1 else BlockDescent())
+    method = solver or default_solver(network)
     outputs = checked(network, network.at(params).nodes[-1].potential, y)
     weights = checked_alpha(alpha, outputs)
     shape = tuple(network.input_shape)
@@ -93,6 +93,24 @@ def invert(
     x = jax.vmap(lambda joint: regulariser.input(joint))(found.point.x)
     numbers = (found.energy, found.gap, found.change, found.residual, found.iterations)
     return Inverse(x, *numbers, reasons, found.point)
+
+
+def default_solver(
+    network: Network, iterations: int | None = None, tolerance: float | None = None
+) -> PrimalDual | BlockDescent:
+    """`PrimalDual` for one node, else `BlockDescent`.
+
+    Args:
+        network: to be inverted.
+        iterations: at most, of `BlockDescent` the sweeps; None for the default.
+        tolerance: of the gap, or of the change; None for the default.
+
+    Raises:
+        ValueError: for a number out of range.
+    """
+    kind, name = (PrimalDual, "iterations") if len(network.nodes) == 1 else (BlockDescent, "sweeps")
+    given = {name: iterations, "tolerance": tolerance}
+    return kind(**{key: value for key, value in given.items() if value is not None})
 
 
 @eqx.filter_jit

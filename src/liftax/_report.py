@@ -1,4 +1,4 @@
-"""A self-contained HTML page: text, tables, plots and pictures, with nothing fetched from outside."""
+"""A self-contained HTML page: text, tables, plots and pictures; nothing comes from outside."""
 
 import base64
 import html
@@ -11,16 +11,30 @@ from liftax._files import write_text
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --accent: #0b6e99; }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 60rem;
+  margin: 2rem auto; padding: 0 1rem; }
 h1 { line-height: 1.2; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
 figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { white-space: nowrap; padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { white-space: nowrap; padding: .3rem .8rem; border-bottom: 1px solid var(--line);
+  text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 tr.best td { font-weight: 600; } .lead { font-size: 1.1rem; }
 details pre { overflow-x: auto; font-size: .85rem; }
 """
+
+
+def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] = (6.4, 3.9)) -> tuple:
+    """A matplotlib figure and its grid of axes, rows first."""
+    # The object interface needs no display and leaves the user's matplotlib settings alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 class Report:

@@ -1,0 +1,277 @@
+"""From a file with a network's outputs to a folder with the inputs that gave them."""
+
+import importlib
+import io
+import math
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from liftax._files import atomic_folder, replaceable, writable_folder, write_bytes, write_json
+from liftax.imaging import noise_level, psnr, ssim, write_image
+from liftax.importing import load_network
+from liftax.inversion._block_descent import BlockDescent
+from liftax.inversion._choice import discrepancy
+from liftax.inversion._examples import Examples, read_examples
+from liftax.inversion._invert import Inverse, checked, default_solver, invert
+from liftax.inversion._names import named_regulariser, only_constraints
+from liftax.inversion._page import page
+from liftax.inversion._primal_dual import PrimalDual
+from liftax.inversion._regulariser import AbstractPrior
+from liftax.networks import Network, Params
+
+_FILES = ("x.npy", "metrics.json", "report.html", "pictures")
+_MOST_AT_ONCE = 2**23  # entries of all activations in one program
+
+
+class Inverted(NamedTuple):
+    """What `invert_file` wrote.
+
+    Attributes:
+        x: the inputs, (samples, ...).
+        metrics: the content of ``metrics.json``.
+    """
+
+    x: Float[np.ndarray, "samples ..."]
+    metrics: dict[str, Any]
+
+
+def invert_file(
+    model: str | Path,
+    data: str | Path,
+    out: str | Path,
+    regulariser: str = "tv",
+    alpha: float | str = "auto",
+    *,
+    noise: float | None = None,
+    original: str | Path | None = None,
+    budget: tuple[int | None, float | None] = (None, None),
+) -> Inverted:
+    r"""`invert` from file to folder: ``x.npy``, ``metrics.json``, ``report.html``, ``pictures``.
+
+    Pictures are PNG files of inputs (height, width, 1 or 3), clipped to [0, 1]; ``x.npy`` keeps the
+    values. The folder is complete or not there. Many outputs are computed in parts, with a progress
+    bar on a terminal. Nothing in a file is executed.
+
+    Args:
+        model: a file for `load_network`: safetensors with the network's description, or ONNX.
+        data: the outputs: ``.npy`` or ``.npz`` of one or of many along the first axis, an image, or
+            a folder of images, (height, width, channels).
+        out: the folder; one that an earlier call wrote is replaced.
+        regulariser: names of `REGULARISERS`, joined by ``+``.
+        alpha: a positive number; "auto" takes `discrepancy`, with $\delta = \sigma\sqrt m$ for
+            outputs of m numbers.
+        noise: σ, the standard deviation of an output's noise; None estimates it by
+            `imaging.noise_level` where outputs are pictures.
+        original: the true inputs, a file like `data`, for errors, PSNR and SSIM.
+        budget: the most iterations (of deeper networks: sweeps), and the tolerance that ends them;
+            None for those of the solver.
+
+    Raises:
+        FileNotFoundError: for files that are not there.
+        ValueError: for a model that cannot be loaded, data of another shape, with values that are
+            not finite or that the network never takes, a number out of range, an unknown
+            regulariser, "auto" without a noise level, and a folder that holds other things.
+        ModuleNotFoundError: without matplotlib.
+    """
+    target = Path(out).expanduser()
+    weight = _weight(alpha, regulariser)
+    importlib.import_module("matplotlib")  # before the work, and not after it
+    network, params = load_network(model)
+    params = jax.tree.map(_at_least_single, params)
+    prior = named_regulariser(regulariser, tuple(network.input_shape))
+    solver = default_solver(network, *budget)
+    outputs = _outputs(network, params, data)
+    truth = None if original is None else _originals(original, network, len(outputs.values))
+    levels = _levels(outputs, noise) if weight is None else None
+    replaceable(target, _FILES)
+    writable_folder(target.parent, "out")
+    begin, problem = time.perf_counter(), _Problem(network, params, prior, solver)
+    parts = [
+        problem.solved(outputs.values, indices, weight, levels)
+        for indices in _shown(_batches(network, len(outputs.values)))
+    ]
+    seconds = time.perf_counter() - begin
+    x, rows = _gathered(parts, outputs, truth)
+    metrics = {
+        **{"model": str(model), "data": str(data), "regulariser": regulariser, "alpha": alpha},
+        **{"noise": noise, "iterations": budget[0], "tolerance": budget[1], "seconds": seconds},
+        **{"seconds_per_sample": seconds / len(x), "samples": rows},
+    }
+    report = page(metrics, {"output": outputs.values, "input found": x, "true input": truth})
+    with atomic_folder(target, _FILES) as folder:
+        write_bytes(folder / "x.npy", _npy(x))
+        write_json(folder / "metrics.json", metrics)
+        report.save(folder / "report.html")
+        _write_pictures(folder / "pictures", x)
+    return Inverted(x, metrics)
+
+
+class _Part(NamedTuple):
+    """What was found for some of the outputs; the last of all may stand in it several times."""
+
+    indices: np.ndarray
+    x: np.ndarray
+    rows: list[dict[str, Any]]
+
+
+class _Problem(NamedTuple):
+    """What all outputs share."""
+
+    network: Network
+    params: Params
+    prior: AbstractPrior
+    solver: PrimalDual | BlockDescent
+
+    def solved(
+        self,
+        outputs: np.ndarray,
+        indices: np.ndarray,
+        weight: float | None,
+        levels: np.ndarray | None,
+    ) -> _Part:
+        """The inputs for some outputs, with the weight or for their noise levels."""
+        given = (self.network, self.params, jnp.asarray(outputs[indices]), self.prior)
+        if levels is None:
+            found = invert(*given, float(weight or 0), solver=self.solver)
+            rows = [{"alpha": weight, **row} for row in _numbers(found)]
+            return _Part(indices, np.asarray(found.x), rows)
+        chosen = discrepancy(*given, levels[indices], solver=self.solver)
+        rows = [
+            {
+                **{"alpha": chosen.alpha[i], **row, "noise": levels[indices[i]]},
+                **{"met": bool(chosen.met[i]), "tried": [a[:, i].tolist() for a in chosen.tried]},
+            }
+            for i, row in enumerate(_numbers(chosen.inverse))
+        ]
+        return _Part(indices, np.asarray(chosen.inverse.x), rows)
+
+
+def _numbers(found: Inverse) -> list[dict[str, Any]]:
+    """What `metrics.json` says of every input."""
+    fields = {"energy": found.energy, "gap": found.gap, "change": found.change}
+    columns = {**fields, "residual": found.residual, "iterations": found.iterations}
+    columns = {name: np.asarray(values).tolist() for name, values in columns.items()}
+    return [
+        {name: values[i] for name, values in columns.items()} | {"reason": str(reason)}
+        for i, reason in enumerate(found.reasons)
+    ]
+
+
+def _gathered(
+    parts: list[_Part], outputs: Examples, truth: np.ndarray | None
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    x = np.empty((len(outputs.values), *parts[0].x.shape[1:]), outputs.values.dtype)
+    rows: list[dict[str, Any]] = [{} for _ in outputs.names]
+    for part in parts:
+        x[part.indices] = part.x
+        for index, row in zip(part.indices, part.rows, strict=True):
+            errors = {} if truth is None else _errors(x[index], truth[index])
+            rows[index] = {"name": outputs.names[index], **row, **errors}
+    return x, rows
+
+
+def _errors(x: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    size = float(np.linalg.norm(truth))
+    errors = {"relative_error": float(np.linalg.norm(x - truth)) / size if size else math.nan}
+    if x.ndim == 3:
+        errors["psnr"] = float(psnr(x, truth))
+        if min(x.shape[:2]) >= 7:
+            errors["ssim"] = float(ssim(x, truth))
+    return errors
+
+
+def _weight(alpha: float | str, regulariser: str) -> float | None:
+    """α as a number, None if it is to be chosen."""
+    if alpha == "auto":
+        if only_constraints(regulariser):
+            raise ValueError(
+                f"alpha: {regulariser} acts alike for every one; give 1, or add a regulariser"
+            )
+        return None
+    try:
+        weight = float(alpha)
+    except ValueError:
+        weight = math.nan
+    if not (weight > 0 and math.isfinite(weight)):
+        raise ValueError(f"alpha must be a positive number or auto, got {alpha}")
+    return weight
+
+
+def _at_least_single(array: Array) -> Array:
+    """Half precision is too coarse to iterate in."""
+    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+
+
+def _outputs(network: Network, params: Params, data: str | Path) -> Examples:
+    """Read and checked, in the precision of the network."""
+    found = read_examples(data, network.shapes[network.output], "data")
+    leaves = jax.tree.leaves(params)
+    values = found.values.astype(leaves[0].dtype if leaves else np.float32)
+    checked(network, network.at(params).nodes[-1].potential, values)
+    return Examples(values, found.names)
+
+
+def _originals(path: str | Path, network: Network, count: int) -> np.ndarray:
+    values = read_examples(path, tuple(network.input_shape), "original").values
+    if len(values) != count:
+        raise ValueError(f"original: {str(path)!r} has {len(values)} inputs for {count} outputs")
+    return values
+
+
+def _levels(outputs: Examples, noise: float | None) -> np.ndarray:
+    """The norm of every output's noise."""
+    count, *shape = outputs.values.shape
+    instead = "give its standard deviation as noise, or a number as alpha"
+    if noise is None:
+        if len(shape) != 3 or min(shape[:2]) < 4:
+            raise ValueError(
+                f"noise: its level is not estimated in outputs of the shape {tuple(shape)}; "
+                f"{instead}"
+            )
+        found = np.array([noise_level(output) for output in outputs.values])
+        if not found.all():
+            raise ValueError(f"noise: output {outputs.names[found.argmin()]} has none; {instead}")
+    elif noise > 0 and math.isfinite(noise):
+        found = np.full(count, noise)
+    else:
+        raise ValueError(f"noise must be positive, got {noise}; {instead}")
+    return found * math.sqrt(math.prod(shape))
+
+
+def _batches(network: Network, count: int) -> list[np.ndarray]:
+    """Indices in parts of one size, so that one program serves all."""
+    entries = sum(math.prod(shape) for shape in network.shapes.values())
+    size = -(-count // -(-count * entries // _MOST_AT_ONCE))
+    return [np.minimum(np.arange(i, i + size), count - 1) for i in range(0, count, size)]
+
+
+def _shown(batches: Sequence[np.ndarray]) -> Iterable[np.ndarray]:
+    """With a progress bar, on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    return track(batches, "inverting", console=console, transient=True, disable=hidden)
+
+
+def _npy(x: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, x, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _write_pictures(folder: Path, x: np.ndarray) -> None:
+    if x.ndim != 4 or x.shape[3] not in (1, 3):
+        return
+    folder.mkdir()
+    digits = len(str(len(x) - 1))
+    for index, picture in enumerate(x):
+        write_image(folder / f"{index:0{digits}}.png", np.nan_to_num(picture))
