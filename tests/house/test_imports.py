@@ -13,7 +13,8 @@ from tests.house.sources import SOURCE, module_name, place, python_files, tree
 
 # Lowest first; a module imports from its own part (one name here) and from layers below.
 LAYERS = (
-    ("_types", "_tree", "_iterate", "_files", "_report", "_solution"),
+    ("_types", "_tree", "_iterate", "_files", "_solution"),
+    ("_report",),
     ("data", "potentials"),
     ("imaging",),
     ("affine",),

@@ -1,5 +1,7 @@
 """Choice of α, and bounds of the error."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import pytest
 import liftax
 from liftax.inversion import (
     L1,
+    AbstractDataStep,
     PrimalDual,
+    ProximalData,
     Tikhonov,
     a_priori,
     bregman_distance,
@@ -27,6 +31,36 @@ def test_the_discrepancy_is_the_noise_level() -> None:
     chosen = discrepancy(network, params, noisy, Tikhonov(0.5), delta, solver=solver)
     assert chosen.met.all()
     np.testing.assert_allclose(chosen.inverse.residual, delta, rtol=0.05)
+
+
+class Counted(AbstractDataStep):
+    """The proximal step, which counts how often it is compiled."""
+
+    traces: ClassVar[list[int]] = []
+
+    def steps(self, lipschitz, size):
+        return ProximalData().steps(lipschitz, size)
+
+    def dual(self, data, y, at, step):
+        self.traces.append(1)
+        return ProximalData().dual(data, y, at, step)
+
+
+def test_one_program_serves_the_whole_search() -> None:
+    """And outputs without a solution are left where they come nearest."""
+    network, params, _, y = layer("identity")
+    delta = np.array([0.1, 100.0])
+    solver = PrimalDual(20000, 1e-6, Counted())
+    start = len(Counted.traces)
+    liftax.invert(network, params, y + 0.1, Tikhonov(), 1.0, solver=solver)
+    once = len(Counted.traces) - start
+    chosen = discrepancy(network, params, y + 0.1, Tikhonov(), delta, solver=solver)
+    assert len(Counted.traces) - start == once > 0
+    assert chosen.met.tolist() == [True, False]
+    alphas, residuals = chosen.tried
+    assert alphas.shape == residuals.shape
+    assert alphas.max() == pytest.approx(1e4)  # without a regulariser's limit, up to the end
+    assert len(alphas) < 20
 
 
 def test_no_delta_no_choice() -> None:

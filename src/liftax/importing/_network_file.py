@@ -57,8 +57,8 @@ def load_network(path: str | Path) -> tuple[Network, Params]:
         return from_onnx(path)
     if path.suffix.lower() in _PICKLES or _looks_pickled(path):
         raise ValueError(
-            f"path: {str(path)!r} is a pickle, and a pickle can run code; export it to ONNX or "
-            "safetensors"
+            f"path: {str(path)!r} is a pickle, and a pickle can run code; export it to ONNX, or "
+            "import the module by from_torch and write it by save_network"
         )
     arrays, notes = load_model(path)
     if not isinstance(notes, dict) or _KEY not in notes:

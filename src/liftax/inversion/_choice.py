@@ -4,13 +4,17 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import ArrayLike
 
 from liftax.inversion._block_descent import BlockDescent
 from liftax.inversion._invert import Inverse, invert
 from liftax.inversion._primal_dual import PrimalDual
 from liftax.inversion._regulariser import AbstractPrior
 from liftax.networks import Network, Params
+
+Pair = tuple[np.ndarray, np.ndarray]
+_TRIES = 60
+_NARROW = 1e-3
 
 
 class Chosen(NamedTuple):
@@ -60,10 +64,11 @@ def discrepancy(
 ) -> Chosen:
     r"""Morozov's principle: the α at which $\|\sigma(Wx_\alpha + b) - y\| = \delta$.
 
-    By bisection of $\log\alpha$ for all outputs at once, each from the point of the last; with a
-    residual that grows with α. It is measured in the outputs, where noise has a level, and not by
-    $B_\Psi(y, Wx+b)\ge\frac12\|\sigma(Wx+b) - y\|^2$, which also counts by how much inactive
-    units are negative.
+    From the middle of the bracket every output goes down or up by factors of ten until its residual
+    has crossed δ, and then by false position in logarithms, each time from the point of the last;
+    the residual is taken to grow with α. It is measured in the outputs, where noise has a level,
+    and not by $B_\Psi(y, Wx+b)\ge\frac12\|\sigma(Wx+b) - y\|^2$, which also counts by how much
+    inactive units are negative.
 
     Args:
         network: as for `invert`.
@@ -86,30 +91,57 @@ def discrepancy(
     levels = np.broadcast_to(np.asarray(delta, float), np.shape(y)[:1])
     if not (levels > 0).all() or not np.isfinite(levels).all():
         raise ValueError(f"delta must be positive, got {delta}; imaging.noise_level estimates it")
-    low, high = (np.full(levels.shape, math.log(end)) for end in bracket)
-    best: list[np.ndarray] = [np.full(levels.shape, np.inf), np.zeros(levels.shape)]
-    point, mid = None, (low + high) / 2
-    tried: list[tuple[np.ndarray, np.ndarray]] = []
-    for _ in range(40):
-        found = invert(network, params, y, regulariser, np.exp(mid), solver=solver, start=point)
-        point, residual = found.point, _numbers(found.residual)
-        tried.append((np.exp(mid), residual))
-        miss = np.abs(residual - levels) / levels
-        better = miss < best[0]
-        best = [np.where(better, miss, best[0]), np.where(better, mid, best[1])]
-        if (best[0] <= tolerance).all():
+    search = _Search(levels, tolerance, (math.log(bracket[0]), math.log(bracket[1])))
+    point, tried = None, []
+    while True:
+        alpha = np.exp(search.at)
+        found = invert(network, params, y, regulariser, alpha, solver=solver, start=point)
+        point, residual = found.point, np.asarray(found.residual, float)
+        tried.append((alpha, residual))
+        if search.told(residual) or len(tried) >= _TRIES:
             break
-        settled = best[0] <= tolerance
-        above = residual > levels
-        high = np.where(above & ~settled, mid, high)
-        low = np.where(~above & ~settled, mid, low)
-        mid = np.where(settled, best[1], (low + high) / 2)
-    alpha = np.exp(best[1])
+    alpha = np.exp(search.best)
     out = invert(network, params, y, regulariser, alpha, solver=solver, start=point)
-    met = np.abs(_numbers(out.residual) - levels) <= 1.01 * tolerance * levels
+    met = np.abs(np.asarray(out.residual, float) - levels) <= 1.01 * tolerance * levels
     alphas, residuals = (np.stack(values) for values in zip(*tried, strict=True))
     return Chosen(alpha, out, met, (alphas, residuals))
 
 
-def _numbers(values: Array) -> np.ndarray:
-    return np.asarray(values, float)
+class _Search:
+    """Where log α is tried for each of many outputs, and where it was best."""
+
+    def __init__(self, levels: np.ndarray, tolerance: float, bracket: tuple[float, float]):
+        self.levels, self.tolerance, self.bracket = levels, tolerance, bracket
+        self.at = np.full(levels.shape, sum(bracket) / 2)
+        self.best, self._miss = self.at, np.full(levels.shape, np.inf)
+        # Where δ is crossed: log α and log(residual/δ) on both sides.
+        unknown = np.full(levels.shape, np.inf)
+        self._none: tuple[Pair, Pair] = (-unknown, -unknown), (unknown, unknown)
+        self._low, self._high = self._none
+
+    def told(self, residual: np.ndarray) -> bool:
+        """Take the residuals there, and choose the next places; whether the search is over."""
+        relative = np.maximum(residual / self.levels, np.finfo(float).tiny)
+        miss = np.abs(relative - 1)
+        # A second look at a place, from a better start, counts instead of the first.
+        better = (miss < self._miss) | (self.at == self.best)
+        self.best, self._miss = np.where(better, (self.at, miss), (self.best, self._miss))
+        here, above = (self.at, np.log(relative)), relative > 1
+        self._low = _where(above, self._low, here)
+        self._high = _where(above, here, self._high)
+        (low, below), (high, excess) = self._low, self._high
+        turned = low >= high  # after such a second look the other side is not known any more
+        self._low = low, below = _where(turned & above, self._none[0], self._low)
+        self._high = high, excess = _where(turned & ~above, self._none[1], self._high)
+        crossed = np.isfinite(high - low)
+        share = np.where(crossed, below, -1) / np.where(crossed, below - excess, -2)
+        inside = low + np.clip(share, 0.1, 0.9) * np.where(crossed, high - low, 0)
+        outside = np.clip(self.at + np.where(above, -1, 1) * math.log(10), *self.bracket)
+        new = np.where(crossed, inside, outside)
+        done = (self._miss <= self.tolerance) | (new == self.at) | (high - low < _NARROW)
+        self.at = np.where(done, self.best, new)
+        return bool(done.all())
+
+
+def _where(condition: np.ndarray, first: Pair, second: Pair) -> Pair:
+    return (np.where(condition, first[0], second[0]), np.where(condition, first[1], second[1]))

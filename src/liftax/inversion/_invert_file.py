@@ -206,7 +206,7 @@ def _weight(alpha: float | str, regulariser: str) -> float | None:
 
 def _at_least_single(array: Array) -> Array:
     """Half precision is too coarse to iterate in."""
-    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
 
 def _outputs(network: Network, params: Params, data: str | Path) -> Examples:
