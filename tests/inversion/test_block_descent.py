@@ -9,8 +9,15 @@ import liftax
 from liftax._solution import Reason
 from liftax.affine import Dense, Pointwise, Scores, Sum
 from liftax.blocks import Plain, ProximalGradient
-from liftax.inversion import L1, BlockDescent, PrimalDual, Tikhonov, TotalVariation
-from liftax.networks import Network, Node, chain
+from liftax.inversion import (
+    L1,
+    BlockDescent,
+    PrimalDual,
+    Tikhonov,
+    TotalVariation,
+    certificate,
+)
+from liftax.networks import Network, Node, chain, gradient_resnet
 from tests.blind import Blind
 
 from .problems import SHAPE, layer
@@ -70,6 +77,43 @@ def test_one_layer_has_the_optimum_of_the_convex_solver(prior) -> None:
     assert np.all(exact.energy <= found.energy + exact.gap)
     assert np.isnan(found.gap).all()
     assert np.isnan(exact.change).all()
+
+
+def test_exact_nodes_are_no_variables() -> None:
+    """The ridge solution of the whole map, with any weight of the node that is exact."""
+    network, params, y, alpha, _, _ = linear({})
+    whole = np.asarray(params["u"]["weight"] @ params["out"][0]["weight"])
+    whole = whole + np.asarray(params["out"][1]["weight"])
+    x = np.linalg.solve(whole @ whole.T + alpha * np.eye(4), whole @ y)
+    energy = 0.5 * np.sum((y - x @ whole) ** 2) + 0.5 * alpha * np.sum(x**2)
+    solver = BlockDescent(20000, tolerance=1e-13, weights={"u": 3.0}, exact=True, **PLAIN)
+    found = liftax.inversion.invert(network, params, y[None], Tikhonov(), alpha, solver=solver)
+    np.testing.assert_allclose(found.x[0], x, atol=1e-7)
+    np.testing.assert_allclose(found.energy, energy, rtol=1e-7)
+    network, params, y = deep()
+    with pytest.raises(ValueError, match="exact=True needs hidden nodes with the identity"):
+        liftax.inversion.invert(network, params, y, L1(), 1.0, solver=BlockDescent(exact=True))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_convex_residual_network_ends_in_one_point(exact: bool) -> None:
+    """From all starts, near the true input."""
+    network, weight, rho = gradient_resnet(1, 2, 4), 10.0, 1.0
+    params = network.init(jax.random.key(1), jnp.float64)
+    if not exact:
+        rho = certificate(network, params, rho, weight).sharp
+    assert certificate(network, params, max(rho, 5.0), weight).convex
+    x = np.linspace(-1, 1, 5)[:, None]
+    y = np.asarray(network(params, jnp.asarray(x)))
+    weights = {"out": weight, **{f"u{j}": rho for j in range(1, 5)}}
+    solver = BlockDescent(20000, 1, tolerance=1e-12, weights=weights, exact=exact)
+    starts = np.concatenate([x, x + 3, x - 5])
+    found = liftax.inversion.invert(
+        network, params, np.tile(y, (3, 1)), Tikhonov(), 1e-8, solver=solver, start=starts
+    )
+    ends = np.asarray(found.x).reshape(3, 5, 1)
+    np.testing.assert_allclose(ends, np.broadcast_to(x, ends.shape), atol=1e-4)
+    np.testing.assert_allclose(found.energy, np.tile(0.5e-8 * x[:, 0] ** 2, 3), atol=1e-9)
 
 
 def deep(activation="relu"):

@@ -3,6 +3,9 @@
 from liftax.inversion._block_descent import BlockDescent as BlockDescent
 from liftax.inversion._bounds import bregman_distance as bregman_distance
 from liftax.inversion._bounds import error_bound as error_bound
+from liftax.inversion._certificate import Certificate as Certificate
+from liftax.inversion._certificate import certificate as certificate
+from liftax.inversion._certificate import smallest_rho as smallest_rho
 from liftax.inversion._choice import Chosen as Chosen
 from liftax.inversion._choice import a_priori as a_priori
 from liftax.inversion._choice import discrepancy as discrepancy

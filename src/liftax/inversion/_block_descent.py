@@ -27,8 +27,10 @@ from liftax.blocks import (
 )
 from liftax.inversion._primal_dual import Point, Solved, arranged
 from liftax.inversion._regulariser import AbstractPrior
+from liftax.methods import ADMM, Constant
 from liftax.networks import INPUT, Network, Params, States
 from liftax.objectives import LiftedEnergy
+from liftax.potentials import Identity
 
 _POWER_ITERATIONS = 100
 
@@ -46,7 +48,14 @@ class BlockDescent(eqx.Module):
     children of the input, $L = \sum_cw_c\|\partial f_c/\partial u_0\|^2$, $1/\tau = L +
     s\alpha^2\sum_i\|K_i\|^2$ and $s = \mathrm{ratio}\cdot L/(\alpha^2\sum_i\|K_i\|^2)$.
     No activation is differentiated. The problem is convex in every block, not in all of them: what
-    is found is a stationary point, and depends on the start.
+    is found is a stationary point, and depends on the start. The exception are residual networks
+    with a `certificate`.
+
+    A node with the identity as activation is penalised by $\frac{w_j}2\|u_j - z_j\|^2$. In a
+    residual network these are the penalties $\frac\rho2\|Mu - Vz\|^2$. If they are to be `exact`,
+    they become constraints: ADMM adds $u_j - z_j$ to a multiplier after every sweep,
+    $p_j^+ = p_j + u_j - z_j$, and $z_j - p_j$ takes the place of $z_j$; then $w_j$ is no part of
+    the problem, and about 1 is a good one, even where the penalty would have to be large.
 
     With `ProximalGradient()` for `step`, `Plain()` for `inertia` and a regulariser that has a prox
     of its own the energy never increases; Nesterov's sequence (the default of both) is much faster
@@ -61,11 +70,15 @@ class BlockDescent(eqx.Module):
         inertia: extrapolates the input before every sweep: `Plain` or `Nesterov`.
         ratio: of the dual to the primal step.
         weights: $w_j$ by node name, 1 where none is given.
+        exact: whether hidden nodes with the identity as activation are constraints. The energy
+            may then rise, and `GaussSeidel` takes long to compile for networks of dozens of nodes,
+            `RedBlack` does not.
 
     Raises:
-        ValueError: for a number out of range.
+        ValueError: for a number out of range; in `solve` for `exact` where no node has the
+            identity.
 
-    Source: arXiv 2510.09796, section 5.
+    Source: arXiv 2510.09796, section 5; Boyd et al. (2011) for ADMM.
     """
 
     sweeps: int = eqx.field(static=True, default=500)
@@ -76,6 +89,7 @@ class BlockDescent(eqx.Module):
     inertia: AbstractAcceleration = Nesterov()
     ratio: float = 1.0
     weights: Mapping[str, float] = eqx.field(default_factory=dict)
+    exact: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
         numbers = {"sweeps": self.sweeps, "inner": self.inner, "ratio": self.ratio}
@@ -107,6 +121,7 @@ class BlockDescent(eqx.Module):
             start.q,
             jnp.full(alpha.shape, jnp.inf, y.dtype),
             self.inertia.init({INPUT: start.x}),
+            problem.multipliers.init(energy, states),
         )
 
         def done(state: _State) -> Array:
@@ -128,6 +143,7 @@ class _State(NamedTuple):
     q: tuple[Array, ...]
     change: Array
     momentum: Any  # of the input
+    multipliers: Any
 
 
 class _Problem:
@@ -143,21 +159,39 @@ class _Problem:
     ):
         self.solver, self.energy, self.params = solver, energy, params
         self.prior, self.alpha = prior, alpha
+        hidden = energy.network.nodes[:-1]
+        if solver.exact and not any(isinstance(n.potential, Identity) for n in hidden):
+            raise ValueError(
+                "exact=True needs hidden nodes with the identity as activation, of which the "
+                "network has none; leave it out"
+            )
+        self.multipliers = ADMM() if solver.exact else Constant()
         self.first, self.dual = arranged(prior.terms(tuple(energy.network.input_shape)))
 
     def swept(self, state: _State, steps: tuple[Array, Array]) -> _State:
         """Activations, then the input."""
         solver = self.solver
+        energy = self.multipliers.at(self.energy, state.multipliers)
         ahead, _ = solver.inertia.points(state.momentum, {INPUT: state.x})
-        begin = self.at(state, ahead[INPUT])
-        given = (self.energy, solver.order, solver.step, self.params)
+        begin = self.at(energy, state, ahead[INPUT])
+        given = (energy, solver.order, solver.step, self.params)
         sweep = sweep_states(*given, *begin.sweep)
-        new = repeat(lambda s: self.moved(s, steps), begin._replace(sweep=sweep), solver.inner)
+        begin = jax.lax.optimization_barrier(begin._replace(sweep=sweep))
+        new = repeat(lambda s: self.moved(energy, s, steps), begin, solver.inner)
         momentum = solver.inertia.after(state.momentum, {INPUT: state.x}, ahead, {INPUT: new.x})
         before, after = (s.sweep.states[INPUT].reshape(len(s.x), -1) for s in (state, new))
         size = jnp.maximum(jnp.linalg.norm(after, axis=1), jnp.finfo(after.dtype).tiny ** 0.5)
         change = jnp.linalg.norm(after - before, axis=1) / size
-        return new._replace(momentum=momentum, change=change)
+        new = new._replace(momentum=momentum, change=change)
+        return self.ascended(energy, new) if solver.exact else new
+
+    def ascended(self, energy: LiftedEnergy, state: _State) -> _State:
+        """The state with new multipliers, after a sweep of this energy."""
+        states, z = state.sweep.states, state.sweep.z
+        multipliers = self.multipliers.update(energy, state.multipliers, states, z)
+        energy = self.multipliers.at(self.energy, multipliers)
+        sweep = state.sweep._replace(z=energy.preactivations(self.params, states))
+        return state._replace(sweep=sweep, multipliers=multipliers)
 
     def steps(self, states: States) -> tuple[Array, Array]:
         """Primal and dual steps of every example."""
@@ -177,22 +211,22 @@ class _Problem:
         dual = self.solver.ratio * lipschitz / jnp.where(size > 0, size, 1)
         return 1 / (lipschitz + jnp.where(size > 0, dual * size, 0)), dual
 
-    def at(self, state: _State, x: Array) -> _State:
+    def at(self, energy: LiftedEnergy, state: _State, x: Array) -> _State:
         """The state with another joint variable."""
-        network, sweep = self.energy.network, state.sweep
+        network, sweep = energy.network, state.sweep
         states = {**sweep.states, INPUT: jax.vmap(lambda joint: self.prior.input(joint))(x)}
         children = {node.name for node, _ in network.children(INPUT)}
-        z = {n: self.energy.preactivation(self.params, states, n) for n in children}
+        z = {n: energy.preactivation(self.params, states, n) for n in children}
         return state._replace(sweep=Sweep(states, {**sweep.z, **z}, sweep.memory), x=x)
 
-    def moved(self, state: _State, steps: tuple[Array, Array]) -> _State:
+    def moved(self, energy: LiftedEnergy, state: _State, steps: tuple[Array, Array]) -> _State:
         """One primal-dual step on the input."""
-        network, sweep = self.energy.network, state.sweep
+        network, sweep = energy.network, state.sweep
         children = {node.name for node, _ in network.children(INPUT)}
-        signals = {n: self.energy.residual(sweep.states, sweep.z, n) for n in children}
-        slope = pulled_back(self.energy, self.params, sweep.states, signals, INPUT)
+        signals = {n: energy.residual(sweep.states, sweep.z, n) for n in children}
+        slope = pulled_back(energy, self.params, sweep.states, signals, INPUT)
         new = jax.vmap(self._one)(self.alpha, steps, slope, state.x, state.q)
-        return self.at(state._replace(q=new[1]), new[0])
+        return self.at(energy, state._replace(q=new[1]), new[0])
 
     def _one(
         self,

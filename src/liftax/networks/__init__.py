@@ -19,6 +19,7 @@ from liftax.networks._proximal import dcp as dcp
 from liftax.networks._proximal import ddfb as ddfb
 from liftax.networks._proximal import ddifb as ddifb
 from liftax.networks._proximal import dscp as dscp
+from liftax.networks._residual import gradient_resnet as gradient_resnet
 from liftax.networks._residual import resnet as resnet
 from liftax.networks._segments import forward_in_segments as forward_in_segments
 from liftax.networks._transformer import transformer as transformer

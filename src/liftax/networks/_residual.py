@@ -6,6 +6,7 @@ from liftax.affine import (
     AbstractAffine,
     Convolution,
     Dense,
+    Identity,
     Mean,
     Residual,
     TransposedConvolution,
@@ -81,3 +82,41 @@ def resnet(
         nodes.append(Node("mean", Mean(), "identity", last))
         last = "mean"
     return Network((*nodes, Node("out", Dense(outputs), output, last)), shape)
+
+
+def gradient_resnet(
+    features: int, hidden: int, blocks: int, activation: Activation = "relu", sign: float = 1.0
+) -> Network:
+    r"""Residual blocks $u_j = u_{j-1} \pm W_j^\top\sigma(W_ju_{j-1} + b_j)$, no other layers.
+
+    In the compact form $Mu = \pm W^\top\mathrm{prox}_\Psi(Wu + b)$ and $N(u_0) = u_l$: the last
+    node copies it, so that it may have a weight of its own. A block is the gradient of
+    $\frac12\|u\|^2 \pm \varphi^*(Wu + b)$; with + it is monotone and can be inverted, and the
+    energy of that inversion can be convex (`liftax.inversion.certificate`). Nodes are named
+    ``a1``, ``u1``, ..., ``out``. Initial weights make every block add about $1/\mathrm{blocks}$ of
+    the second moment.
+
+    Args:
+        features: entries of the input and of every $u_j$.
+        hidden: units of a block.
+        blocks: their number.
+        activation: σ.
+        sign: 1 or -1.
+
+    Raises:
+        ValueError: for no blocks, another sign, or an activation that is not proximal.
+
+    Source: arXiv 2510.09796, section 5; Ruthotto & Haber (2020) for the symmetric blocks.
+    """
+    if blocks < 1:
+        raise ValueError(f"blocks must be at least 1, got {blocks}")
+    if sign not in (1, -1):
+        raise ValueError(f"sign must be 1 or -1, got {sign}; scale the weights instead")
+    nodes, last = [], INPUT
+    for j in range(1, blocks + 1):
+        a, u = f"a{j}", f"u{j}"
+        back = Residual(TransposedDense(features, use_bias=False), factor=float(sign))
+        nodes.append(Node(a, Dense(hidden, gain=1 / math.sqrt(blocks)), activation, last))
+        nodes.append(Node(u, back, "identity", (last, a), a))
+        last = u
+    return Network((*nodes, Node("out", Identity(), "identity", last)), (features,))
