@@ -27,6 +27,7 @@ from liftax.affine import (
     Scale,
     Scaled,
     Scores,
+    Selection,
     Sum,
     TransposedConvolution,
     TransposedDense,
@@ -106,6 +107,8 @@ MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
     "mix of heads": (Mix(2), ((2, 3, 2), (2, 4))),
     "pooling": (AveragePooling(2), ((4, 5, 2),)),
     "pooling with overlap": (AveragePooling((3, 2), (2, 1)), ((6, 4, 2),)),
+    "selection": (Selection((2, 0), (1, 3, 3)), ((3, 4, 2),)),
+    "differences": (Selection((0, 2), (1, 2), ((1, 2), (0, 3))), ((3, 4, 2),)),
     "mean of pictures": (Mean(), ((2, 3, 2),)),
     "mean of tokens": (Mean(), ((3, 2),)),
     "pointwise": (Pointwise(3), ((4, 2),)),
@@ -327,6 +330,14 @@ def test_misuse_of_maps_of_positions_is_named() -> None:
         Reshape((2, 3), (2, 3), (0, 0))
     with pytest.raises(ValueError, match="sizes of at least 1"):
         Reshape((2, -3))
+    with pytest.raises(ValueError, match="rows and columns must be numbers of at least 0, got"):
+        Selection((0,), ())
+    with pytest.raises(ValueError, match="less must have 1 rows and 2 columns"):
+        Selection((0,), (0, 1), ((0,), (0,)))
+    with pytest.raises(ValueError, match="a place is outside"):
+        Selection((0,), (4,)).out_shape((2, 4, 1))
+    with pytest.raises(ValueError, match=r"Selection takes one parent of shape \(height"):
+        Selection((0,), (0,)).out_shape((4,))
     with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         Patches(0)
     with pytest.raises(ValueError, match=r"of shape \(height, width, channels\)"):

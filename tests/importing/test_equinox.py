@@ -25,6 +25,13 @@ CASES: dict[str, tuple[Any, tuple[int, ...], int]] = {
         ),
         (4,), 11,
     ),
+    "maxima": (
+        lambda: nn.Sequential([
+            nn.Conv2d(1, 2, 3, key=KEYS[0]), nn.MaxPool2d((2, 3), (2, 1), padding=((0, 1), (1, 0))),
+            nn.Lambda(jnp.ravel),
+        ]),
+        (1, 5, 6), 6,
+    ),
     "mlp": (lambda: nn.MLP(3, 2, 4, 2, jnp.tanh, key=KEYS[0]), (3,), 3),
     "pictures": (
         lambda: nn.Sequential([
@@ -60,7 +67,7 @@ def test_agrees_with_equinox(name: str) -> None:
         (nn.Lambda(lambda x: x * x), (3,), "<lambda> cannot be lifted: it is none of the layers"),
         (nn.LayerNorm(3), (3,), "layers.0: LayerNorm cannot be lifted: it divides by statistics"),
         (nn.Lambda(jax.nn.softmax), (2, 3, 3), "of pictures it acts along rows"),
-        (nn.MaxPool2d(2), (1, 4, 4), "MaxPool2d cannot be lifted: the maximum over windows"),
+        (nn.MaxPool2d(2, use_ceil=True), (1, 4, 4), "MaxPool2d cannot be lifted: use_ceil is not"),
         (nn.AvgPool2d(2, padding=1), (1, 4, 4), "padding and use_ceil are not known"),
         (nn.Conv2d(2, 2, 3, groups=2, key=KEYS[0]), (2, 4, 4), "groups and dilation must be 1"),
         (nn.Linear(3, 2, key=KEYS[0]), (4,), r"layers.0: a dense layer of 3 inputs follows"),

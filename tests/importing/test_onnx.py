@@ -98,6 +98,18 @@ CASES = {
         (2, 7, 8),
         5,
     ),
+    "maxima": lambda: (
+        [
+            node("MaxPool", "x", "a", kernel_shape=[2, 2], strides=[2, 2]),
+            node("Conv", "a k", "b"),
+            node("MaxPool", "b", "c", kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 0, 1]),
+            node("MaxPool", "c", "d", kernel_shape=[1, 3], auto_pad="SAME_UPPER"),
+            node("Flatten", "d", "y"),
+        ],
+        {"k": normal(2, 1, 2, 2)},
+        (1, 9, 12),
+        12,
+    ),
     "resnet": lambda: (
         [
             node("Conv", "x k b", "a", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
@@ -159,8 +171,8 @@ SQUARE: Arrays = {"w": normal(3, 3)}
 KERNEL: Arrays = {"w": normal(2, 1, 3, 3)}
 REFUSALS = [
     ("Gelu cannot be lifted: its activation is not mono", node("Gelu", "x", "y"), {}, (3,)),
-    ("y: MaxPool cannot be lifted: the maximum",
-     node("MaxPool", "x", "y", kernel_shape=[2, 2]), {}, (1, 4, 4)),
+    ("y: MaxPool cannot be lifted: dilations must be",
+     node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2]), {}, (1, 4, 4)),
     ("own.Relu cannot be lifted", node("Relu", "x", "y", domain="own"), {}, (3,)),
     ("y: Mul cannot be lifted: it is not affine", node("Mul", "x x", "y"), {}, (3,)),
     ("nothing before it gives its input 'w'", node("MatMul", "x w", "y"), {}, (3,)),

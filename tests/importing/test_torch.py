@@ -38,6 +38,13 @@ CASES = {
         ),
         (1, 8, 8),
     ),
+    "maxima": (
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 3, 3), nn.MaxPool2d(3, 2, 1), nn.ReLU(), nn.Conv2d(3, 2, 2), nn.Tanh(),
+            nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 3),
+        ),
+        (1, 8, 11),
+    ),
     "resnet": (Block, (2, 6, 6)),
     "decoder": (
         lambda: nn.Sequential(
@@ -48,6 +55,9 @@ CASES = {
         (3,),
     ),
 }  # fmt: skip
+
+
+COUNTS = {"activations": 12, "lenet": 3, "maxima": 11, "resnet": 4, "decoder": 5}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -68,14 +78,15 @@ def test_agrees_with_torch(name: str) -> None:
     found = jax.jit(network)(params, np.moveaxis(x, 1, -1) if len(shape) == 3 else x)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
     # Scales are folded, activations and terms of sums have no nodes of their own.
-    assert len(network.nodes) == {"activations": 12, "lenet": 3, "resnet": 4, "decoder": 5}[name]
+    assert len(network.nodes) == COUNTS[name]
 
 
 @pytest.mark.parametrize(
     ("module", "shape", "words"),
     [
         (nn.GELU(), (4,), "GELU cannot be lifted: its activation is not monotone"),
-        (nn.MaxPool2d(2), (1, 4, 4), "MaxPool2d cannot be lifted: the maximum over windows"),
+        (nn.MaxPool2d(2, ceil_mode=True), (1, 4, 4), "MaxPool2d cannot be lifted: ceil_mode, ret"),
+        (nn.AdaptiveMaxPool2d(2), (1, 4, 4), "of windows of a fixed size only; use MaxPool2d"),
         (nn.LayerNorm(4), (4,), "LayerNorm cannot be lifted: it divides by statistics"),
         (nn.Conv2d(2, 2, 3, groups=2), (2, 4, 4), "groups and dilation must be 1"),
         (nn.Linear(3, 2), (4,), r"a dense layer of 3 inputs follows the shape \(4,\)"),

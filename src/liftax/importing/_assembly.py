@@ -24,7 +24,7 @@ from liftax.affine import (
 from liftax.importing._piece import Piece, united
 from liftax.importing._value import Shape, Value, checked, native, natural, reordering
 from liftax.importing._verified import verify
-from liftax.networks import INPUT, Network, Node, Params
+from liftax.networks import INPUT, Network, Node, Params, max_pooling
 from liftax.potentials import AbstractPotential, Softmax
 
 Pair = tuple[int, int]
@@ -108,6 +108,17 @@ class Assembly:
     def pooling(self, value: Value, window: Pair, stride: Pair) -> Value:
         """Means over windows."""
         return self._natural(AveragePooling(window, stride), {}, [self.arranged(value)])
+
+    def max_pooling(self, value: Value, window: Pair, stride: Pair, pads: Pads) -> Value:
+        """Maxima over windows, by nodes with ReLU."""
+        value = self.arranged(value)
+        names, shape = {INPUT: value.piece}, self._shapes[value.piece]
+        for node in max_pooling("max", INPUT, shape, window, stride, pads):
+            params = tuple({} for _ in node.affine.maps) if isinstance(node.affine, Sum) else {}
+            parents = tuple(names[parent] for parent in node.parents)
+            names[node.name] = self._add(node.affine, params, parents, node.potential)
+        shape = self._shapes[names["max"]]
+        return natural(names["max"], (shape[-1], *shape[:-1]))
 
     def global_mean(self, value: Value) -> Value:
         """Means over height and width, (c, h, w) to (c, 1, 1)."""

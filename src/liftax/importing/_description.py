@@ -37,6 +37,7 @@ _MAPS: dict[str, type[eqx.Module]] = {
         affine.Scale,
         affine.Scaled,
         affine.Scores,
+        affine.Selection,
         affine.Sum,
         affine.TransposedConvolution,
         affine.TransposedDense,

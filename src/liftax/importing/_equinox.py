@@ -102,6 +102,11 @@ def _single(assembly: Assembly, place: str, m: Any, value: Value) -> Value:
             raise refusal(place, kind, "padding and use_ceil are not known")
         (high, wide), (down, right) = m.kernel_size, m.stride
         return assembly.pooling(value, (high, wide), (down, right))
+    if isinstance(m, eqx.nn.MaxPool2d):
+        if m.use_ceil or isinstance(m.padding, str):
+            raise refusal(place, kind, "use_ceil is not known, and padding must be numbers")
+        (high, wide), (down, right), (above, beside) = m.kernel_size, m.stride, m.padding
+        return assembly.max_pooling(value, (high, wide), (down, right), (above, beside))
     if isinstance(m, eqx.nn.BatchNorm):
         raise refusal(place, kind, "its statistics are not in it; fold them into the layer before")
     raise refusal(place, kind)

@@ -178,7 +178,10 @@ def _pooling(assembly: Assembly, node: OnnxNode) -> Value:
     node.require(ceil_mode=0, dilations=[1, 1])
     high, wide = node.numbers("kernel_shape", [0, 0])
     down, right = node.numbers("strides", [1, 1])
-    if np.any(_padding(node, node.value, [high, wide], [down, right])):
+    pads = _padding(node, node.value, [high, wide], [down, right])
+    if node.kind == "MaxPool":
+        return assembly.max_pooling(node.value, (high, wide), (down, right), pads)
+    if np.any(pads):
         raise node.refused("padding is not known; pad not at all")
     return assembly.pooling(node.value, (high, wide), (down, right))
 
@@ -233,7 +236,7 @@ _LAYERS: dict[str, Callable[[Assembly, OnnxNode], Any]] = {
     **dict.fromkeys(("Add", "Sum", "Sub", "Mul", "Div"), _arithmetic),
     **dict.fromkeys(("Conv", "ConvTranspose"), _convolution),
     **dict.fromkeys(("Identity", "Dropout"), _copy),
-    "AveragePool": _pooling,
+    **dict.fromkeys(("AveragePool", "MaxPool"), _pooling),
     "BatchNormalization": _normalisation,
     "Concat": _concatenation,
     "Constant": _constant,

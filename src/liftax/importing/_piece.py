@@ -116,7 +116,9 @@ def _with_terms(piece: Piece, free: dict[str, Piece]) -> tuple[Piece, list[str]]
     terms = []
     for place, name in enumerate(piece.parents):
         term = free.get(name)
-        if term is not None and isinstance(term.affine, _TERMS):
+        copied = isinstance(maps[place], Identity)
+        if copied and term is not None and isinstance(term.affine, _TERMS):
             maps[place], params[place], parents[place] = term.affine, term.params, term.parents[0]
             terms.append(name)
-    return Piece(piece.name, Sum(tuple(maps)), tuple(params), tuple(parents)), terms
+    whole = {"affine": Sum(tuple(maps)), "params": tuple(params), "parents": tuple(parents)}
+    return dataclasses.replace(piece, **whole), terms

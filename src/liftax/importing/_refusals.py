@@ -5,10 +5,7 @@ _NOT_LIPSCHITZ = "its slope exceeds 1, hence it is no proximal map; retrain with
 _STATISTICS = (
     "it divides by statistics of the example, which is not affine; retrain with batch normalisation"
 )
-_MAXIMUM = (
-    "the maximum over windows is neither affine nor the proximal map of a convex function; "
-    "retrain with average pooling or a strided convolution"
-)
+_MAXIMUM = "the maximum is known of windows of a fixed size only; use MaxPool2d as a module"
 _ATTENTION = "attention is bilinear; build it with liftax.transformer"
 _JUMPS = "it jumps, hence it is no proximal map; use soft-thresholding"
 
@@ -23,9 +20,7 @@ _REASONS = {
     **dict.fromkeys(
         ("instancenormalization", "layernormalization", "groupnormalization", "lrn"), _STATISTICS
     ),
-    **dict.fromkeys(
-        ("maxpool2d", "max_pool2d", "maxpool", "globalmaxpool", "adaptivemaxpool2d"), _MAXIMUM
-    ),
+    **dict.fromkeys(("max_pool2d", "globalmaxpool", "adaptivemaxpool2d"), _MAXIMUM),
     **dict.fromkeys(("multiheadattention", "attention"), _ATTENTION),
 }
 _UNKNOWN = (

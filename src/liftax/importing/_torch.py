@@ -117,6 +117,12 @@ def _layer(assembly: Assembly, place: str, m: Any, value: Value) -> Value:
             if any(_pair(m.padding)) or m.ceil_mode or m.divisor_override:
                 raise refusal(place, kind, "padding, ceil_mode and divisor_override are not known")
             return assembly.pooling(value, _pair(m.kernel_size), _pair(m.stride))
+        case "MaxPool2d":
+            if m.ceil_mode or m.return_indices or _pair(m.dilation) != (1, 1):
+                raise refusal(place, kind, "ceil_mode, return_indices and dilation are not known")
+            down, right = _pair(m.padding)
+            sizes = (_pair(m.kernel_size), _pair(m.stride))
+            return assembly.max_pooling(value, *sizes, ((down, down), (right, right)))
         case "AdaptiveAvgPool2d" if _pair(m.output_size) == (1, 1):
             return assembly.global_mean(value)
     raise refusal(place, kind)

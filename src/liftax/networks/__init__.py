@@ -8,6 +8,7 @@ from liftax.networks._builders import split as split
 from liftax.networks._convolutional import cnn as cnn
 from liftax.networks._convolutional import lenet as lenet
 from liftax.networks._lista import lista as lista
+from liftax.networks._max_pooling import max_pooling as max_pooling
 from liftax.networks._network import INPUT as INPUT
 from liftax.networks._network import Network as Network
 from liftax.networks._network import Params as Params
