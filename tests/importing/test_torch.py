@@ -1,12 +1,18 @@
 """Imported PyTorch modules against PyTorch."""
 
-import jax
+import subprocess
+import sys
+from pathlib import Path
+
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
-from liftax.importing import from_torch
+from liftax.importing import from_torch, load_network
+from liftax.inversion import BlockDescent, Box, invert
 
 
 class Block(nn.Module):
@@ -24,7 +30,8 @@ class Block(nn.Module):
 
 ACTIVATIONS = [
     *(nn.ReLU(), nn.LeakyReLU(0.1), nn.Hardtanh(), nn.ReLU6(), nn.Hardsigmoid(), nn.Tanh()),
-    *(nn.Sigmoid(), nn.Softplus(), nn.ELU(0.5), nn.Softsign(), nn.Softshrink(), nn.Softmax(1)),
+    *(nn.Sigmoid(), nn.Softplus(), nn.ELU(0.5), nn.Softsign(), nn.Softshrink(), nn.PReLU(init=0.3)),
+    nn.Softmax(1),
 ]
 CASES = {
     "activations": (
@@ -57,7 +64,7 @@ CASES = {
 }  # fmt: skip
 
 
-COUNTS = {"activations": 12, "lenet": 3, "maxima": 11, "resnet": 4, "decoder": 5}
+COUNTS = {"activations": 13, "lenet": 3, "maxima": 11, "resnet": 4, "decoder": 5}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -75,10 +82,54 @@ def test_agrees_with_torch(name: str) -> None:
     x = np.random.default_rng(0).normal(size=(5, *shape))
     network, params = from_torch(module, shape)
     expected = module(torch.tensor(x)).detach().numpy()
-    found = jax.jit(network)(params, np.moveaxis(x, 1, -1) if len(shape) == 3 else x)
+    given = jnp.asarray(np.moveaxis(x, 1, -1) if len(shape) == 3 else x)
+    found = np.asarray(eqx.filter_jit(network)(params, given))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
     # Scales are folded, activations and terms of sums have no nodes of their own.
     assert len(network.nodes) == COUNTS[name]
+
+
+ENCODER = """
+import sys
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+model = nn.Sequential(
+    nn.Conv2d(1, 4, 3, 1, 1), nn.BatchNorm2d(4), nn.PReLU(4), nn.Flatten(), nn.Linear(256, 80),
+)
+back = nn.Linear(80, 64)
+x = torch.rand(64, 1, 8, 8)
+optimiser = torch.optim.Adam([*model.parameters(), *back.parameters()], 1e-2)
+for _ in range(30):
+    optimiser.zero_grad()
+    ((back(model(x)) - x.flatten(1)) ** 2).mean().backward()
+    optimiser.step()
+torch.save(model.state_dict(), sys.argv[1])
+"""
+
+
+def test_a_model_trained_elsewhere_is_imported_and_inverted(tmp_path: Path) -> None:
+    """A script of its own trains it and leaves a state dict."""
+    subprocess.run([sys.executable, "-c", ENCODER, tmp_path / "state.pt"], check=True)
+    module = nn.Sequential(
+        nn.Conv2d(1, 4, 3, 1, 1), nn.BatchNorm2d(4), nn.PReLU(4), nn.Flatten(), nn.Linear(256, 80)
+    )
+    module.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    module.eval()
+    with pytest.raises(ValueError, match="is a pickle, and a pickle can run code"):
+        load_network(tmp_path / "state.pt")
+    network, params = from_torch(module, (1, 8, 8))
+    x = np.random.default_rng(0).uniform(size=(2, 8, 8, 1)).astype(np.float32)
+    expected = module(torch.tensor(x.transpose(0, 3, 1, 2))).detach().numpy()
+    y = np.asarray(network(params, jnp.asarray(x)))
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    solver = BlockDescent(150, tolerance=0.0)
+    found = invert(network, params, expected, Box(), 1.0, solver=solver)
+    miss = np.linalg.norm(found.residual) / np.linalg.norm(expected)
+    assert miss < 0.03
+    assert np.linalg.norm(found.x - x) < 0.1 * np.linalg.norm(x)
 
 
 @pytest.mark.parametrize(

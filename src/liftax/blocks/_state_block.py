@@ -86,12 +86,13 @@ class StateBlock(AbstractBlock):
         )
 
     def _at(self, x: Variables) -> tuple[States, States]:
-        """All states, and the pre-activations that they need."""
+        """All states, and the pre-activations of the nodes that have one among their parents."""
         if x is self.x:
             return self.given, self.z
-        states = {**self.given, **x}
-        needed = [node.name for node in self._touched()]
-        return states, {n: self.energy.preactivation(self.params, states, n) for n in needed}
+        states, network = {**self.given, **x}, self.energy.network
+        below = {child.name for name in x for child, _ in network.children(name)}
+        moved = {n: self.energy.preactivation(self.params, states, n) for n in below}
+        return states, {**self.z, **moved}
 
     def _touched(self) -> list[Node]:
         network = self.energy.network

@@ -25,7 +25,7 @@ from liftax.importing._piece import Piece, united
 from liftax.importing._value import Shape, Value, checked, native, natural, reordering
 from liftax.importing._verified import verify
 from liftax.networks import INPUT, Network, Node, Params, max_pooling
-from liftax.potentials import AbstractPotential, Softmax
+from liftax.potentials import AbstractPotential, LeakyReLU, ReLU, Softmax
 
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
@@ -131,6 +131,16 @@ class Assembly:
         """An activation that acts on single entries."""
         name = self._add(Identity(), {}, (value.piece,), potential)
         return Value(name, value.order)
+
+    def rectifier(self, value: Value, slopes: np.ndarray) -> Value:
+        """A leaky ReLU with one slope, or one a channel (as in `scale`)."""
+        if not np.all((slopes > 0) & (slopes <= 1)):
+            if not slopes.any():
+                return self.activation(value, ReLU())
+            raise ValueError("slopes outside (0, 1] make it no proximal map; retrain within")
+        if np.all(slopes == slopes[0]):
+            return self.activation(value, LeakyReLU(float(slopes[0])))
+        return self.activation(self.arranged(value), LeakyReLU(jnp.asarray(slopes)))
 
     def softmax(self, value: Value, axis: int) -> Value:
         """``axis`` counts without samples."""

@@ -23,7 +23,8 @@ def from_onnx(path: str | Path) -> tuple[Network, Params]:
     """An ONNX file as a network and its parameters.
 
     Pictures are (height, width, channels) in the network, (channels, height, width) in the file.
-    Batch normalisation and products with constants are folded into the weights before them.
+    Batch normalisation and products with constants are folded into the weights before them, what is
+    computed from shapes alone is computed here. Weights in half precision become single ones.
 
     Args:
         path: of a file with one input and one output, the first axis of both the samples, the
@@ -133,6 +134,7 @@ def _reader(onnx: Any) -> Callable[[Any], np.ndarray]:
             raise ValueError(f"{tensor.name!r} has a type that is not known; export floats")
         if math.prod(tensor.dims) > 16 * MOST_ENTRIES or min(tensor.dims, default=1) < 0:
             raise ValueError(f"{tensor.name!r} has the impossible shape {tuple(tensor.dims)}")
-        return np.array(onnx.numpy_helper.to_array(tensor))
+        array = np.array(onnx.numpy_helper.to_array(tensor))
+        return array.astype(np.float32) if array.dtype == np.float16 else array
 
     return read

@@ -7,6 +7,7 @@ import numpy as np
 
 from liftax.importing._assembly import Assembly, Pads
 from liftax.importing._onnx_node import OnnxNode
+from liftax.importing._onnx_shapes import SHAPES
 from liftax.importing._value import Value
 from liftax.potentials import (
     ELU,
@@ -58,22 +59,6 @@ def _clip(node: OnnxNode) -> AbstractPotential:
 def _hard_sigmoid(node: OnnxNode) -> AbstractPotential:
     node.require(beta=0.5)
     return HardSigmoid(node.number("alpha", 0.2))
-
-
-def _constant(assembly: Assembly, node: OnnxNode) -> np.ndarray:
-    for name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
-        if name in node.attributes:
-            found = np.asarray(node.attributes[name])
-            double = found.dtype == np.float64 and name != "value"
-            return found.astype(np.float32) if double else found
-    raise node.refused("its value is no tensor of numbers")
-
-
-def _copy(assembly: Assembly, node: OnnxNode) -> Any:
-    training = node.optional(2) if node.kind == "Dropout" else None
-    if training is not None and training.any():
-        raise node.refused("it drops entries; export the model in evaluation mode")
-    return node.inputs[0]
 
 
 def _gemm(assembly: Assembly, node: OnnxNode) -> Value:
@@ -190,30 +175,18 @@ def _global_mean(assembly: Assembly, node: OnnxNode) -> Value:
     return assembly.global_mean(node.value)
 
 
-def _flatten(assembly: Assembly, node: OnnxNode) -> Value:
-    node.require(axis=1)
-    return node.value.reshaped((-1,))
+def _mean(assembly: Assembly, node: OnnxNode) -> Value:
+    value, axes = node.value, node.axes(len(node.value.shape) + 1)
+    if axes != (2, 3) or len(value.shape) != 3:
+        raise node.refused(f"of the axes {axes} it is not known, only of a picture's (2, 3)")
+    mean = assembly.global_mean(value)
+    return mean if node.number("keepdims", 1) else mean.reshaped(value.shape[:1])
 
 
-def _reshape(assembly: Assembly, node: OnnxNode) -> Value:
-    node.require(allowzero=0)
-    value, shape = node.value, node.constant(1)
-    samples, *sizes = (int(size) for size in shape.reshape(-1))
-    if samples not in (0, -1) and samples != node.batch:
-        raise node.refused(f"the shape {shape.tolist()} does not keep the axis of samples")
-    kept = [value.shape[place] if size == 0 else size for place, size in enumerate(sizes)]
-    return value.reshaped(tuple(kept))
-
-
-def _transposition(assembly: Assembly, node: OnnxNode) -> Value | np.ndarray:
-    if not isinstance(node.inputs[0], Value):
-        array = node.constant(0)
-        return array.transpose(node.numbers("perm", list(range(array.ndim))[::-1]))
-    rank = len(node.value.shape) + 1
-    samples, *axes = node.numbers("perm", list(range(rank))[::-1])
-    if samples != 0:
-        raise node.refused("it moves the axis of samples")
-    return node.value.transposed(tuple(axis - 1 for axis in axes))
+def _slopes(assembly: Assembly, node: OnnxNode) -> Value:
+    """A slope for negative numbers, or one a channel."""
+    slopes = _per_channel(node, node.value, node.constant(1))
+    return assembly.rectifier(node.value, slopes)
 
 
 def _softmax(assembly: Assembly, node: OnnxNode) -> Value:
@@ -224,29 +197,18 @@ def _softmax(assembly: Assembly, node: OnnxNode) -> Value:
     return assembly.softmax(node.value, axis if axis < 0 else axis - 1)
 
 
-def _concatenation(assembly: Assembly, node: OnnxNode) -> Value:
-    axis = int(node.number("axis", 0))
-    if axis == 0:
-        raise node.refused("it joins samples")
-    values = [node.tensor(index) for index in range(len(node.inputs))]
-    return assembly.concatenate(values, axis if axis < 0 else axis - 1)
-
-
 _LAYERS: dict[str, Callable[[Assembly, OnnxNode], Any]] = {
     **dict.fromkeys(("Add", "Sum", "Sub", "Mul", "Div"), _arithmetic),
     **dict.fromkeys(("Conv", "ConvTranspose"), _convolution),
-    **dict.fromkeys(("Identity", "Dropout"), _copy),
     **dict.fromkeys(("AveragePool", "MaxPool"), _pooling),
     "BatchNormalization": _normalisation,
-    "Concat": _concatenation,
-    "Constant": _constant,
-    "Flatten": _flatten,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_mean,
     "MatMul": _product,
-    "Reshape": _reshape,
+    "PRelu": _slopes,
+    "ReduceMean": _mean,
     "Softmax": _softmax,
-    "Transpose": _transposition,
+    **SHAPES,
 }
 
 

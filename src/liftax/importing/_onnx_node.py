@@ -60,6 +60,19 @@ class OnnxNode:
             raise self.refused(f"{name} must be {len(default)} integers, got {found}")
         return found
 
+    @property
+    def given_axes(self) -> list[int] | None:
+        """An attribute, from some operator set on the second input; None if there are none."""
+        found = self.attributes.get("axes", self.optional(1))
+        return None if found is None else [int(axis) for axis in np.ravel(found)]
+
+    def axes(self, rank: int) -> tuple[int, ...]:
+        """The axes that are given, in order, of an array of this rank."""
+        found = sorted(axis + rank if axis < 0 else axis for axis in self.given_axes or ())
+        if len(set(found)) != len(found) or any(not 0 <= axis < rank for axis in found):
+            raise self.refused(f"the axes {found} are not those of an array of rank {rank}")
+        return tuple(found)
+
     def require(self, **wanted: Any) -> None:
         """Refuse attributes that are given and differ."""
         for name, value in wanted.items():

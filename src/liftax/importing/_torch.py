@@ -107,6 +107,8 @@ def _layer(assembly: Assembly, place: str, m: Any, value: Value) -> Value:
             return _convolution(assembly, place, m, value)
         case "BatchNorm1d" | "BatchNorm2d":
             return _normalisation(assembly, place, m, value)
+        case "PReLU":
+            return assembly.rectifier(value, _array(m.weight))
         case "Flatten":
             return value.reshaped((-1,))
         case "Unflatten":
