@@ -20,6 +20,11 @@ class AbstractBlock(eqx.Module):
 
     x: eqx.AbstractVar[Variables]
 
+    @property
+    @abc.abstractmethod
+    def steady(self) -> bool:
+        """Whether the curvature stays while nothing but activations changes."""
+
     @abc.abstractmethod
     def value(self, x: Variables) -> Float[Array, ""]:
         """$f(x)$ up to a constant."""

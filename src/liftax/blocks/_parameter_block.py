@@ -50,6 +50,10 @@ class ParameterBlock(AbstractBlock):
         self.energy, self.params, self.states, self.z = energy, params, states, z
         self.anchor = anchor
 
+    @property
+    def steady(self) -> bool:
+        return False
+
     def value(self, x: Variables) -> Float[Array, ""]:
         energy, z = self._at(x)
         terms = energy.terms(self.states, z)

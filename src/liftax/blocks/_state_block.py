@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from liftax.affine import adjoint
+from liftax.affine import AbstractBilinear, adjoint
 from liftax.blocks._block import AbstractBlock, Constants, Probes, Steps, Variables
 from liftax.blocks._curvature import state_curvature, state_probes
 from liftax.blocks._solve import solve_states
@@ -47,6 +47,11 @@ class StateBlock(AbstractBlock):
     ):
         self.x = {name: states[name] for name in group}
         self.energy, self.params, self.given, self.z = energy, params, states, z
+
+    @property
+    def steady(self) -> bool:
+        children = [c for name in self.x for c, _ in self.energy.network.children(name)]
+        return not any(isinstance(child.affine, AbstractBilinear) for child in children)
 
     def value(self, x: Variables) -> Float[Array, ""]:
         states, z = self._at(x)

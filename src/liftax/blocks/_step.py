@@ -25,8 +25,12 @@ class AbstractBlockStep(eqx.Module):
         """The memory before the first update."""
 
     @abc.abstractmethod
-    def restart(self, memory: Any, block: AbstractBlock) -> Any:
-        """The memory for a block with new variables of the same shapes: inertia is dropped."""
+    def restart(self, memory: Any, block: AbstractBlock, hold: bool = False) -> Any:
+        """The memory for a block with new variables of the same shapes: inertia is dropped.
+
+        With `hold` nothing but activations will change until the next restart, so that what
+        depends on the rest is computed here once.
+        """
 
     @abc.abstractmethod
     def update(self, block: AbstractBlock, memory: Any) -> tuple[Variables, Any]:
@@ -56,8 +60,9 @@ class ProximalGradient(AbstractBlockStep):
     def init(self, block: AbstractBlock, key: PRNGKeyArray) -> Memory:
         return Memory(self.step_size.init(block, key), self.acceleration.init(block.x))
 
-    def restart(self, memory: Memory, block: AbstractBlock) -> Memory:
-        return Memory(memory.sizes, self.acceleration.init(block.x))
+    def restart(self, memory: Memory, block: AbstractBlock, hold: bool = False) -> Memory:
+        sizes = self.step_size.held(block, memory.sizes) if hold else memory.sizes
+        return Memory(sizes, self.acceleration.init(block.x))
 
     def update(self, block: AbstractBlock, memory: Memory) -> tuple[Variables, Memory]:
         start, point = self.acceleration.points(memory.momentum, block.x)
@@ -98,8 +103,8 @@ class Solve(AbstractBlockStep):
     def init(self, block: AbstractBlock, key: PRNGKeyArray) -> Any:
         return () if self.otherwise is None else self.otherwise.init(block, key)
 
-    def restart(self, memory: Any, block: AbstractBlock) -> Any:
-        return memory if self.otherwise is None else self.otherwise.restart(memory, block)
+    def restart(self, memory: Any, block: AbstractBlock, hold: bool = False) -> Any:
+        return memory if self.otherwise is None else self.otherwise.restart(memory, block, hold)
 
     def update(self, block: AbstractBlock, memory: Any) -> tuple[Variables, Any]:
         try:
@@ -140,7 +145,7 @@ class Optimiser(AbstractBlockStep):
             )
         return self.optimiser.init(block.x)
 
-    def restart(self, memory: Any, block: AbstractBlock) -> Any:
+    def restart(self, memory: Any, block: AbstractBlock, hold: bool = False) -> Any:
         return memory
 
     def update(self, block: AbstractBlock, memory: Any) -> tuple[Variables, Any]:

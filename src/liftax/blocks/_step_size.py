@@ -1,7 +1,7 @@
 """Step sizes of proximal gradient steps."""
 
 import abc
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from liftax import _tree
 from liftax._iterate import until
-from liftax.blocks._block import AbstractBlock, Steps, Variables
+from liftax.blocks._block import AbstractBlock, Constants, Probes, Steps, Variables
 
 _WARM_UP = 30
 
@@ -27,6 +27,17 @@ class AbstractStepSize(eqx.Module):
         self, block: AbstractBlock, state: Any, start: Variables, direction: Variables, factor: Any
     ) -> tuple[Steps, Any]:
         """Steps by node for a move from `start` along `-direction`, multiplied by `factor`."""
+
+    def held(self, block: AbstractBlock, state: Any) -> Any:
+        """The state for updates while which nothing but activations changes."""
+        return state
+
+
+class Held(NamedTuple):
+    """Lipschitz constants that do not change, and the probes that they came from."""
+
+    constants: Constants
+    probes: Probes
 
 
 class Lipschitz(AbstractStepSize):
@@ -51,11 +62,20 @@ class Lipschitz(AbstractStepSize):
     def sizes(
         self, block: AbstractBlock, state: Any, start: Variables, direction: Variables, factor: Any
     ) -> tuple[Steps, Any]:
-        constants, state = block.curvature(state, self.power_iterations)
+        if isinstance(state, Held):
+            constants = state.constants
+        else:
+            constants, state = block.curvature(state, self.power_iterations)
         # Nothing but the prox acts where all children have the weight 0.
         least = float(jnp.finfo(jax.tree.leaves(block.x)[0].dtype).tiny) ** 0.5
         steps = {name: self.scale / jnp.maximum(constants[name], least) for name in block.x}
         return times(steps, factor), state
+
+    def held(self, block: AbstractBlock, state: Any) -> Any:
+        if not block.steady:
+            return state
+        probes = state.probes if isinstance(state, Held) else state
+        return Held(*block.curvature(probes, self.power_iterations))
 
 
 class Fixed(AbstractStepSize):

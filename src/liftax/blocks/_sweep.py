@@ -55,12 +55,13 @@ def restart_sweeps(
     states: States,
     z: States,
     memory: SweepMemory,
+    hold: bool = False,
 ) -> SweepMemory:
-    """The memory for other states, as at a new batch."""
+    """The memory for other states, as at a new batch; with `hold` the parameters stay."""
     groups = order.groups(energy.network, energy.network.hidden)
     blocks = [StateBlock(energy, params, states, z, group) for group in groups]
     old = zip(memory.groups, blocks, strict=True)
-    return SweepMemory(tuple(step.restart(m, b) for m, b in old), memory.key)
+    return SweepMemory(tuple(step.restart(m, b, hold) for m, b in old), memory.key)
 
 
 def sweep_states(

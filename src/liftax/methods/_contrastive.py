@@ -80,33 +80,45 @@ class Contrastive(AbstractGradientMethod):
                 "centred contrast would subtract the activity terms; use centred=False"
             )
         states, z, _ = energy.clamp(x, y, params)
-        return start_sweeps(energy, self.order, self.state_step, params, states, z, key)
+        rules = (energy, self.order, self.state_step, params)
+        memory = start_sweeps(*rules, states, z, key)
+        return restart_sweeps(*rules, states, z, memory, hold=True)
 
     def evaluate(
         self, energy: LiftedEnergy, params: Params, memory: Any, x: Array, y: Array
     ) -> Evaluation:
         states, z, output = energy.clamp(x, y, params)
         loss = energy.loss_value(z[energy.network.output], y)
-        clamped, memory = self._phase(energy, params, states, z, memory, self.beta)
-        if self.centred:
-            free, _ = self._phase(energy, params, states, z, memory, -self.beta)
-            gradient = self._slope(energy, params, clamped, free)
-            return Evaluation(_divided(gradient, 2 * self.beta), loss, output, memory)
-        free = (states, energy.nudged(0.0))
-        if not energy.penalty.exact:
-            free, _ = self._phase(energy, params, states, z, memory, 0.0)
-        gradient = self._slope(energy, params, clamped, free)
-        return Evaluation(_divided(gradient, self.beta), loss, output, memory)
+        # The free phase of an exact penalty is the forward pass, where the energy has no slope.
+        free = -self.beta if self.centred else None if energy.penalty.exact else 0.0
+        gradient, memory = self._slope(energy, params, states, z, memory, self.beta)
+        if free is not None:
+            other, _ = self._slope(energy, params, states, z, memory, free)
+            gradient = _tree.minus(gradient, other)
+        distance = 2 * self.beta if self.centred else self.beta
+        return Evaluation(_divided(gradient, distance), loss, output, memory)
 
     def states(
         self, energy: LiftedEnergy, params: Params, state: Any, x: Array, y: Array
     ) -> tuple[States, States]:
         energy = energy.at(params)
         states, z, _ = energy.clamp(x, y, params)
-        (moved, _), _ = self._phase(energy, params, states, z, state.memory, self.beta)
-        return moved, energy.preactivations(params, moved)
+        swept = self._phase(energy.nudged(self.beta), params, states, z, state.memory)
+        return swept.states, swept.z
 
     def _phase(
+        self, energy: LiftedEnergy, params: Params, states: States, z: States, memory: Any
+    ) -> Sweep:
+        """The minimising activations."""
+        rules = (energy, self.order, self.state_step, params)
+        memory = restart_sweeps(*rules, states, z, memory, hold=True)
+        return repeat(
+            lambda s: sweep_states(*rules, s.states, s.z, s.memory),
+            Sweep(states, z, memory),
+            self.inner,
+        )
+
+    def _slope(
         self,
         energy: LiftedEnergy,
         params: Params,
@@ -114,32 +126,13 @@ class Contrastive(AbstractGradientMethod):
         z: States,
         memory: Any,
         beta: float,
-    ) -> tuple[tuple[States, LiftedEnergy], Any]:
-        """The minimising activations with the loss weighted by β, and that energy."""
+    ) -> tuple[Params, Any]:
+        """The slope in Θ of the least energy with the loss weighted by β."""
         energy = energy.nudged(beta)
-        rules = (energy, self.order, self.state_step, params)
-        memory = restart_sweeps(*rules, states, z, memory)
-        sweep = repeat(
-            lambda s: sweep_states(*rules, s.states, s.z, s.memory),
-            Sweep(states, z, memory),
-            self.inner,
-        )
-        return (sweep.states, energy), sweep.memory
-
-    def _slope(
-        self,
-        energy: LiftedEnergy,
-        params: Params,
-        clamped: tuple[States, LiftedEnergy],
-        free: tuple[States, LiftedEnergy],
-    ) -> Params:
-        slopes = []
-        for states, phase in (clamped, free):
-            z = phase.preactivations(params, states)
-            signals = {n.name: phase.residual(states, z, n.name) for n in energy.network.nodes}
-            gradient = self.metric.gradient(phase, params, states, signals)
-            slopes.append({**gradient, **hyper_gradient(phase, params, states, z)})
-        return _tree.minus(*slopes)
+        states, z, memory = self._phase(energy, params, states, z, memory)
+        signals = {n.name: energy.residual(states, z, n.name) for n in energy.network.nodes}
+        gradient = self.metric.gradient(energy, params, states, signals)
+        return {**gradient, **hyper_gradient(energy, params, states, z)}, memory
 
 
 def _divided(tree: Params, number: float) -> Params:
