@@ -1,5 +1,6 @@
 """Lifted training by liftax: forward pass, sweeps over the activations, one step on the weights."""
 
+import functools
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ def build(widths: list[int], iterations: int) -> Any:
     params = network.init(jax.random.key(0))
     carry = [params, method.init(energy, params, x, y, jax.random.key(1))]
 
-    @jax.jit
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
     def train(params: Any, state: Any) -> Any:
         done = method.step(energy, params, state, x, y)
         return done.params, done.state

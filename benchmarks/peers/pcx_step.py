@@ -1,10 +1,10 @@
 """Predictive coding by PCX: forward pass, steps on the activations, one step on the weights."""
 
+import itertools
 from typing import Any
 
 import jax
 import optax
-import pcx as px
 import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
@@ -17,8 +17,7 @@ class Perceptron(pxc.EnergyModule):
 
     def __init__(self, widths: list[int]):
         super().__init__()
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.layers = [pxnn.Linear(m, n) for m, n in pairs]
+        self.layers = [pxnn.Linear(m, n) for m, n in itertools.pairwise(widths)]
         self.vodes = [pxc.Vode() for _ in self.layers[:-1]] + [pxc.Vode(pxc.ce_energy)]
         self.vodes[-1].h.frozen = True
 
@@ -32,7 +31,7 @@ class Perceptron(pxc.EnergyModule):
 
 
 def build(widths: list[int], iterations: int) -> Any:
-    """As PCX's own examples: one compiled program a mini-batch, SGD on activations, Adam on weights."""
+    """As PCX's examples do: one program a mini-batch, SGD on activations, Adam on weights."""
     model = Perceptron(widths)
     x, y = (jax.numpy.asarray(a) for a in batch(widths))
     values = pxu.M(pxc.VodeParam | pxc.VodeParam.Cache).to((None, 0))

@@ -1,0 +1,66 @@
+"""Arguments and results of the benchmarks."""
+
+import argparse
+import os
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from liftax._files import write_json
+
+
+class Arguments(NamedTuple):
+    """Of the command line.
+
+    Attributes:
+        out: the file of the results.
+        rounds: how often each program has its turn.
+        core: the processor that all run on, None for the system's choice.
+    """
+
+    out: Path
+    rounds: int
+    core: int | None
+
+    @classmethod
+    def parsed(cls, text: str | None, name: str) -> "Arguments":
+        """From the command line; the text is the module's."""
+        parser = argparse.ArgumentParser(
+            description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        default = Path("runs/bench") / f"{name}.json"
+        parser.add_argument("out", nargs="?", type=Path, default=default)
+        parser.add_argument("--rounds", type=int, default=9)
+        parser.add_argument("--core", type=int, default=None, help="processor (the last allowed)")
+        given = parser.parse_args()
+        core = given.core
+        if core is None and hasattr(os, "sched_getaffinity"):
+            core = max(os.sched_getaffinity(0))
+        return cls(given.out, given.rounds, core)
+
+
+def finish(given: Arguments, results: dict[str, Any]) -> None:
+    """Write the results with what they were measured on."""
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    machine = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "rounds": given.rounds,
+    }
+    write_json(given.out, {"machine": machine, **results})
+
+
+def pinned(given: Arguments) -> None:
+    """This process on the one processor, before JAX starts its threads."""
+    if given.core is not None:
+        os.sched_setaffinity(0, {given.core})
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0].split(":", 1)[1].strip() if names else platform.processor()
