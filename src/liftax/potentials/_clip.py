@@ -6,6 +6,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from liftax.potentials._clipped import clipped
 from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
 from liftax.potentials._potential import Intervals, Tau
 
@@ -52,7 +53,7 @@ class Clip(AbstractPiecewiseLinear):
         return jnp.sum(jnp.where(s < 0, low, high) * s)
 
     def activation(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jnp.clip(z, *self._ends(z))
+        return clipped(z, *self._ends(z))
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         u = self.activation(z)

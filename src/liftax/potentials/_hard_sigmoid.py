@@ -6,6 +6,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from liftax.potentials._clipped import clipped
 from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
 from liftax.potentials._potential import Intervals, Tau
 
@@ -50,7 +51,7 @@ class HardSigmoid(AbstractPiecewiseLinear):
         return jnp.sum(u * s - (self._parabola(u) - 0.5 * u * u))
 
     def activation(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jnp.clip(jnp.asarray(self.slope, z.dtype) * z + 0.5, 0, 1)
+        return clipped(jnp.asarray(self.slope, z.dtype) * z + 0.5, 0, 1)
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         u = self.activation(z)

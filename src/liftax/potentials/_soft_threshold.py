@@ -6,6 +6,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from liftax.potentials._clipped import clipped
 from liftax.potentials._piecewise_linear import AbstractPiecewiseLinear, Pieces
 from liftax.potentials._potential import Intervals, Tau
 
@@ -57,4 +58,4 @@ class SoftThreshold(AbstractPiecewiseLinear):
 
 def _shrink(v: Array, amount: Array) -> Array:
     """Every entry moved towards 0 by the amount: v minus its projection on [-amount, amount]."""
-    return v - jnp.clip(v, -amount, amount)
+    return v - clipped(v, -amount, amount)
