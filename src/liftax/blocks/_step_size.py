@@ -28,9 +28,9 @@ class AbstractStepSize(eqx.Module):
     ) -> tuple[Steps, Any]:
         """Steps by node for a move from `start` along `-direction`, multiplied by `factor`."""
 
+    @abc.abstractmethod
     def held(self, block: AbstractBlock, state: Any) -> Any:
-        """The state for updates while which nothing but activations changes."""
-        return state
+        """The state for updates during which nothing but activations changes."""
 
 
 class Held(NamedTuple):
@@ -95,6 +95,9 @@ class Fixed(AbstractStepSize):
     ) -> tuple[Steps, Any]:
         return times(dict.fromkeys(block.x, self.step), factor), state
 
+    def held(self, block: AbstractBlock, state: Any) -> Any:
+        return state
+
 
 class Backtracking(AbstractStepSize):
     r"""The first step $\tau$ in a falling sequence that keeps the majorant above $f$:
@@ -151,6 +154,9 @@ class Backtracking(AbstractStepSize):
         longest = self.growth * state
         (tau, _), _ = until(shorter, (longest, enough(longest)), lambda t: t[1], self.trials)
         return times(dict.fromkeys(block.x, tau), factor), tau
+
+    def held(self, block: AbstractBlock, state: Any) -> Any:
+        return state
 
 
 def times(steps: Steps, factor: Any) -> Steps:
