@@ -24,6 +24,7 @@ from liftax.networks._residual import gradient_resnet as gradient_resnet
 from liftax.networks._residual import resnet as resnet
 from liftax.networks._segments import forward_in_segments as forward_in_segments
 from liftax.networks._transformer import transformer as transformer
+from liftax.networks._units import units as units
 from liftax.networks._unrolled import Prior as Prior
 from liftax.networks._unrolled import chambolle_pock as chambolle_pock
 from liftax.networks._unrolled import condat_vu as condat_vu
