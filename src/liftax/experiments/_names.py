@@ -17,6 +17,8 @@ from liftax.experiments._optimisers import OPTIMISERS
 from liftax.experiments._penalties import PENALTIES_STUDY
 from liftax.experiments._pnn_denoising import PNN_DENOISING
 from liftax.experiments._pnp import PNP
+from liftax.experiments._resnet_inversion import RESNET_INVERSION
+from liftax.experiments._shallow_inversion import SHALLOW_INVERSION
 from liftax.experiments._sparse_autoencoder import SPARSE_AUTOENCODER
 from liftax.experiments._step_size import STEP_SIZE
 from liftax.experiments._three_split import THREE_SPLIT
@@ -40,6 +42,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         PNN_DENOISING,
         PNP,
         AUTOENCODER_INVERSION,
+        SHALLOW_INVERSION,
+        RESNET_INVERSION,
         DEBLURRING,
         INPAINTING,
         TOMOGRAPHY,
