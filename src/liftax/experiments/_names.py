@@ -5,6 +5,7 @@ import difflib
 from liftax.experiments._architectures import ARCHITECTURES
 from liftax.experiments._autoencoder_inversion import AUTOENCODER_INVERSION
 from liftax.experiments._classification import CLASSIFICATION
+from liftax.experiments._classifier_inversion import CLASSIFIER_INVERSION
 from liftax.experiments._conditioning import CONDITIONING
 from liftax.experiments._deblurring import DEBLURRING
 from liftax.experiments._demo import DEMO
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         PNN_DENOISING,
         PNP,
         AUTOENCODER_INVERSION,
+        CLASSIFIER_INVERSION,
         SHALLOW_INVERSION,
         RESNET_INVERSION,
         DEBLURRING,
