@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,18 @@ def _sources() -> list[Any]:
     pictures.append(skimage.data.stereo_motorcycle()[0])
     pictures += [getattr(skimage.data, name)() for name in NAMES[8:12]]
     pictures += [sklearn.datasets.load_sample_image(f"{name}.jpg") for name in NAMES[12:14]]
-    pictures.append(PIL.Image.open(_kept("kodim23.png", _kodim23)))
+    pictures.append(PIL.Image.open(kept("kodim23.png", _kodim23)))
     pictures += [np.asarray(getattr(pywt.data, name)(), np.uint8) for name in NAMES[15:17]]
-    pictures.append(PIL.Image.open(_kept("libjxl-flower.png", _flower)))
+    pictures.append(PIL.Image.open(kept("libjxl-flower.png", _flower)))
     return pictures
 
 
-def _kept(name: str, fetch: Any) -> Path:
+def kept(name: str, fetch: Callable[[Path], bytes]) -> Path:
+    """A file of the cache, of what `fetch` makes in a working folder if it is not there yet.
+
+    Raises:
+        FileNotFoundError: if it cannot be fetched.
+    """
     base = cache()
     if base is None:
         raise FileNotFoundError("there is no home folder for a cache; set XDG_CACHE_HOME")
@@ -78,7 +84,10 @@ def _kept(name: str, fetch: Any) -> Path:
             try:
                 write_bytes(path, fetch(Path(work)))
             except (OSError, KeyError, subprocess.SubprocessError) as error:
-                raise FileNotFoundError(f"{name} cannot be fetched: {error}") from None
+                raise FileNotFoundError(
+                    f"{name} cannot be fetched: {error}; the quick setting (--quick) needs no "
+                    "download"
+                ) from None
     return path
 
 

@@ -1,4 +1,4 @@
-"""Slices for tomography: random ellipses to train on, others to test on."""
+"""Random ellipses, for tomography."""
 
 import numpy as np
 from jaxtyping import Float
@@ -32,25 +32,3 @@ def _ellipse(side: int, centre: object, axes: object, angle: float) -> np.ndarra
     cosine, sine = np.cos(angle), np.sin(angle)
     within = ((cosine * x + sine * y) / first) ** 2 + ((cosine * y - sine * x) / second) ** 2 <= 1
     return within.reshape(side, 3, side, 3).mean(axis=(1, 3))
-
-
-def test_slices(side: int) -> tuple[tuple[str, ...], Float[np.ndarray, "n s s 1"]]:
-    """Shepp and Logan's phantom of scikit-image, two turned variants, and new random ellipses.
-
-    Raises:
-        ImportError: without scikit-image.
-    """
-    from skimage.data import shepp_logan_phantom
-    from skimage.transform import resize, rotate
-
-    whole = shepp_logan_phantom()
-    variants = {
-        "Shepp-Logan": whole,
-        "Shepp-Logan, turned": rotate(whole, 35),
-        "Shepp-Logan, softer": np.sqrt(np.clip(whole, 0, 1)),
-    }
-    small = [np.asarray(resize(v, (side, side), anti_aliasing=True)) for v in variants.values()]
-    pictures = np.clip(np.stack(small), 0, 1)[..., None].astype(np.float32)
-    new = phantoms(5, side, seed=1)
-    names = (*variants, *(f"ellipses {k}" for k in range(1, 6)))
-    return names, np.concatenate([pictures, new])

@@ -12,14 +12,16 @@ from liftax.experiments._held_out import NAMES, held_out
 from liftax.imaging import cached_patches, crop, gaussian_noise, psnr, ssim, tv_denoise
 
 
-def training_patches(source: str, samples: int | None = None) -> Float[np.ndarray, "n h w 1"]:
-    """Squares of 64x64 pixels in [0, 1]: of ``"photographs"``, or of two ``"samples"``.
+def training_patches(
+    source: str, samples: int | None = None, size: int = 64
+) -> Float[np.ndarray, "n h w 1"]:
+    """Squares of `size` x `size` pixels in [0, 1]: of ``"photographs"``, or of two ``"samples"``.
 
-    The photographs are those of `liftax.imaging.photographs`; the samples come with scikit-learn
-    and need no download. Patches of one photograph stand together.
+    The photographs are those of `liftax.imaging.photographs`; the samples, of 64x64 pixels, come
+    with scikit-learn and need no download. Patches of one photograph stand together.
     """
     if source == "photographs":
-        whole = np.asarray(cached_patches()[:samples])
+        whole = np.asarray(cached_patches(size=size)[:samples])
         return whole.astype(np.float32) / 255
     import sklearn.datasets
 

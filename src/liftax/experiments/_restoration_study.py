@@ -1,7 +1,7 @@
 """Networks for images behind an operator: what deblurring, inpainting and tomography share."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +19,7 @@ from liftax.imaging import AbstractOperator, gaussian_noise, half_quadratic, tv_
 from liftax.methods import AbstractMethod, BackPropagation, OneSweep
 from liftax.networks import Network, Params, Prior, half_quadratic_network
 from liftax.restoration import load_denoiser
-from liftax.training import fit
+from liftax.training import Result, fit
 
 LIFTED, BACKWARD = METHODS = ("lifted", "back-propagation")
 # Of `liftax restore`: the denoiser's first level and how many, for blurs and for missing pixels; the
@@ -39,6 +39,8 @@ class Task(NamedTuple):
         names: of the test images.
         pictures: the test images.
         references: (operator, measurements) → label → images to compare with.
+        kinds: of the test images, one each, to be reported each for itself; or none.
+        initial: a key → parameters to begin with, for both methods; None for the network's own.
     """
 
     operator: Callable[[int], AbstractOperator]
@@ -47,6 +49,8 @@ class Task(NamedTuple):
     names: tuple[str, ...]
     pictures: Images
     references: Callable[[AbstractOperator, Any], Mapping[str, Images]]
+    kinds: tuple[str, ...] = ()
+    initial: Callable[[PRNGKeyArray], Params] | None = None
 
 
 class _Study:
@@ -57,6 +61,7 @@ class _Study:
         self.operator = task.operator(task.squares.shape[1])
         self.large = task.operator(task.pictures.shape[1])
         self.network = task.network(self.operator)
+        self._initial = task.initial or self.network.init
         squares, unseen = np.split(task.squares, [len(task.squares) - self.config["held_out"]])
         # Mixed, so that a part is a sample of all photographs.
         self.squares = np.random.default_rng(0).permutation(squares)
@@ -65,11 +70,15 @@ class _Study:
         whole = task.network(self.large)
         self._restore = jax.jit(lambda params, y: whole(params, y[None])[0])
 
-    def train(self, samples: int | None, **labels: Any) -> tuple[Params, float]:
-        """Parameters and held-out error of a run; labels: method, rate, scale, seed."""
+    def steps(self, samples: int | None) -> int:
+        """Of a run with so many squares."""
+        return self.config["epochs"] * (len(self.squares[:samples]) // self.config["batch"])
+
+    def train(self, samples: int | None, **labels: Any) -> Result:
+        """One run; labels: method, rate, scale, seed."""
         config, squares, grey = self.config, self.squares[:samples], self.config["grey"]
-        steps = config["epochs"] * (len(squares) // config["batch"])
-        params = self.network.init(jax.random.key(labels["seed"]))
+        steps = self.steps(samples)
+        params = self._initial(jax.random.key(labels["seed"]))
 
         def transform(key: PRNGKeyArray, y: Array, x: Array) -> tuple[Array, Array]:
             first, second = jax.random.split(key)
@@ -94,7 +103,7 @@ class _Study:
         self.record.add(done, samples=len(squares), **labels)
         if labels["method"] == LIFTED:
             self.record.model = done
-        return done.params, float(done.history.last.get("validation_mse", np.nan))
+        return done
 
     def restored(self, params: Params) -> Images:
         """The test images."""
@@ -162,24 +171,49 @@ def splitting(config: dict[str, Any], operator: AbstractOperator) -> Network:
 def run_study(record: Record, task: Task) -> None:
     """References, a search over rates and initial scales, and the seeds at the best rate."""
     study, config = _Study(record, task), record.config
-    pictures = task.pictures
-    shown = {"original": pictures, **task.references(study.large, study.measured)}
+    shown = {"original": task.pictures, **task.references(study.large, study.measured)}
     for label in list(shown)[1:]:
-        found = scores(shown[label], pictures)
-        record.figures[label] = {"psnr": [found[:, 0].mean()], "ssim": [found[:, 1].mean()]}
+        record.figures[label] = _measures(task, [shown[label]])
     reference = record.figures["total variation"]["psnr"][0]
     grid = _grid(study, reference)
     for method in METHODS:
         rate = max(config["rates"], key=lambda r, m=method: _of(grid, m, r))
-        runs = []
-        for seed in record.seeds:
-            params, _ = study.train(None, method=method, rate=rate, scale=1.0, seed=seed)
-            shown[method] = study.restored(params)
-            runs.append(scores(shown[method], pictures).mean(axis=0))
-        psnrs, ssims = zip(*(map(float, run) for run in runs), strict=True)
-        record.figures[method] = {"rate": rate, "psnr": psnrs, "ssim": ssims}
+        runs = [
+            study.train(None, method=method, rate=rate, scale=1.0, seed=seed)
+            for seed in record.seeds
+        ]
+        images = [study.restored(run.params) for run in runs]
+        shown[method] = images[-1]
+        speed = [run.seconds / study.steps(None) for run in runs]
+        found = {"rate": rate, "seconds_per_step": speed, **_measures(task, images)}
+        record.figures[method] = found
+    _equal_seconds(study)
     leaves = jax.tree.leaves(jax.eval_shape(study.network.init, jax.random.key(0)))
-    _write(record, task, shown, grid, sum(leaf.size for leaf in leaves))
+    record.figures["weights"] = sum(leaf.size for leaf in leaves)
+    _write(record, task, shown, grid)
+
+
+def _measures(task: Task, runs: Sequence[Images]) -> dict[str, Any]:
+    """Means over the pictures, and over those of each kind, of every run."""
+    found = [scores(images, task.pictures) for images in runs]
+    means = {"psnr": [f[:, 0].mean() for f in found], "ssim": [f[:, 1].mean() for f in found]}
+    kinds = np.array(task.kinds)
+    by = {kind: [f[kinds == kind, 0].mean() for f in found] for kind in dict.fromkeys(task.kinds)}
+    return {**means, "kinds": by} if by else means
+
+
+def _equal_seconds(study: _Study) -> None:
+    """The method with the slower steps once more, with as many steps as fit the other's seconds."""
+    record, figures = study.record, study.record.figures
+    fast, slow = sorted(METHODS, key=lambda m: np.mean(figures[m]["seconds_per_step"]))
+    share = np.mean(figures[fast]["seconds_per_step"]) / np.mean(figures[slow]["seconds_per_step"])
+    batch = study.config["batch"]
+    samples = batch * max(1, int(share * (len(study.squares) // batch)))
+    labels = {"method": slow, "rate": figures[slow]["rate"], "scale": 1.0, "seed": record.seeds[0]}
+    run = study.train(samples, **labels)
+    title = f"{slow}, in the seconds of {fast}"
+    found = _measures(study.task, [study.restored(run.params)])
+    figures[title] = {"steps": study.steps(samples), **found}
 
 
 def _grid(study: _Study, reference: float) -> list[dict[str, Any]]:
@@ -187,9 +221,10 @@ def _grid(study: _Study, reference: float) -> list[dict[str, Any]]:
     config, rows = study.config, []
     for rate, scale, method in itertools.product(config["rates"], config["scales"], METHODS):
         labels = {"method": method, "rate": rate, "scale": scale, "seed": 0}
-        params, error = study.train(config["grid_samples"], **labels)
-        images = study.restored(params)
+        done = study.train(config["grid_samples"], **labels)
+        images = study.restored(done.params)
         psnr = float(scores(images, study.task.pictures)[:, 0].mean())
+        error = float(done.history.last.get("validation_mse", np.nan))
         rows.append({**labels, "error": error, "over": psnr - reference})
     return rows
 
@@ -202,17 +237,39 @@ def _of(grid: list[dict[str, Any]], method: str, rate: float) -> float:
 
 
 def _write(
-    record: Record, task: Task, shown: Mapping[str, Images], grid: list[dict[str, Any]], size: int
+    record: Record, task: Task, shown: Mapping[str, Images], grid: list[dict[str, Any]]
 ) -> None:
     report, config = record.report, record.config
+    figures = {k: f for k, f in record.figures.items() if k != "weights"}
+    kinds = tuple(dict.fromkeys(task.kinds))
+    table = [
+        (
+            label,
+            spread(f["psnr"], 2),
+            spread(f["ssim"], 4),
+            *(spread(f["kinds"][kind], 2) for kind in kinds),
+            spread(f["seconds_per_step"], 3) if label in METHODS else "",
+        )
+        for label, f in figures.items()
+    ]
     report.heading("The result")
-    table = [(k, spread(f["psnr"], 2), spread(f["ssim"], 4)) for k, f in record.figures.items()]
     caption = f"{len(task.names)} images that no training has seen, seeds {record.seeds}"
-    report.table(("method", "PSNR, dB", "SSIM"), table, caption)
-    report.text(f"The networks have {size:,} weights.")
+    heads = ("method", "PSNR, dB", "SSIM", *(f"PSNR, {kind}" for kind in kinds), "s per step")
+    report.table(heads, table, caption)
+    report.text(f"The networks have {record.figures['weights']:,} weights.")
     chosen = [i for i in config["shown"] if i < len(task.names)]
     few = {label: images[chosen] for label, images in shown.items()}
     report.figure(comparison(few), f"Noise of σ = {config['noise']:g}, last seed")
+    counts = failures(grid, METHODS, config["margins"])
+    _settings(record, grid, counts)
+    record.figures |= {"grid": grid, "failures": counts}
+    record.headline = [" ".join(["PSNR", row[0], row[1], "dB"]) for row in table]
+    record.headline += [f"{row[0]}: {LIFTED} {row[1]}, {BACKWARD} {row[2]}" for row in counts]
+
+
+def _settings(record: Record, grid: list[dict[str, Any]], counts: list[list[str]]) -> None:
+    """Which of the grid's settings train."""
+    report, config = record.report, record.config
     report.heading("Which settings train")
     groups = {
         f"initial scale {scale:g}": {
@@ -227,8 +284,4 @@ def _write(
     steps = config["epochs"] * (config["grid_samples"] // config["batch"])
     plot = panels(groups, "learning rate", "dB over TV", log="x", baseline=(BACKWARD,))
     report.figure(plot, f"After {steps} steps")
-    counts = failures(grid, METHODS, config["margins"])
     report.table(("failures", *METHODS), counts, "of all learning rates and initial scales")
-    record.figures |= {"grid": grid, "failures": counts, "weights": size}
-    record.headline = [" ".join(["PSNR", row[0], row[1], "dB"]) for row in table]
-    record.headline += [f"{row[0]}: {LIFTED} {row[1]}, {BACKWARD} {row[2]}" for row in counts]

@@ -1,5 +1,6 @@
 """Unrolled algorithms for images behind a linear operator."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ class Prior(NamedTuple):
         threshold: λ times the step, at first; learnt, one number an iteration (the two ends of the
             interval separately).
         interval: C, the values that pixels may have; None for all.
+        layers: dual forward-backward steps of one denoising, as in `ddfb`, each with filters of its
+            own. For `proximal_gradient` and `half_quadratic_network`; the two primal-dual
+            algorithms take one step an iteration.
     """
 
     features: int
@@ -38,6 +42,7 @@ class Prior(NamedTuple):
     group: bool = False
     threshold: float = 0.02
     interval: Interval = (0.0, 1.0)
+    layers: int = 1
 
 
 class _Term(NamedTuple):
@@ -174,14 +179,14 @@ def _splitting(
     terms: list[_Term],
     start: AbstractOperator | None,
 ) -> Network:
-    sigma, inside = dual_potential(prior.group, prior.threshold), constraint(prior.interval)
-    forth, back = _filters(operator, prior)
+    inside = constraint(prior.interval)
+    _, back = _filters(operator, prior)
     nodes = _beginning(operator, prior, terms[0], start)
     bound = None if prior.tied else 1.0
     for k in range(1, len(terms) + 1):
-        x, u = f"x{k}", f"u{k}"
-        inward = Residual(forth, (0.0,), (1.0,), 1.9, bound=1.0)
-        nodes.append(learnt(u, inward, sigma, (x,)))
+        x = f"x{k}"
+        steps, u = _denoising(operator, prior, k)
+        nodes += steps
         tie = u if prior.tied else None
         if k == len(terms):
             outward = Residual(back, (1.0, 0.0), (0.0, 1.0), -1.0, bound)
@@ -190,6 +195,22 @@ def _splitting(
             outward = _data_step(back, terms[k], bound)
             nodes.append(Node(f"x{k + 1}", outward, inside, ("data", x, u), tie))
     return Network(tuple(nodes), operator.out_shape)
+
+
+def _denoising(operator: AbstractOperator, prior: Prior, k: int) -> tuple[list[Node], str]:
+    """Dual steps from the node x of iteration k, and the name of the last dual variable."""
+    sigma, inside = dual_potential(prior.group, prior.threshold), constraint(prior.interval)
+    forth, back = _filters(operator, prior)
+    x, last = f"x{k}", positive(prior.layers)
+    names = [f"u{k}" if last == 1 else f"u{k}_{i}" for i in range(1, last + 1)]
+    nodes = [learnt(names[0], Residual(forth, (0.0,), (1.0,), 1.9, bound=1.0), sigma, (x,))]
+    outward = Residual(back, (1.0, 0.0), (0.0, 1.0), -1.0, None if prior.tied else 1.0)
+    inward = Residual(forth, (1.0, 0.0), (0.0, 1.0), 1.9, bound=1.0)
+    for i, (u, new) in enumerate(itertools.pairwise(names), start=1):
+        v = f"v{k}_{i}"
+        nodes.append(Node(v, outward, inside, (x, u), u if prior.tied else None))
+        nodes.append(learnt(new, inward, sigma, (u, v)))
+    return nodes, names[-1]
 
 
 def _primal_dual(
