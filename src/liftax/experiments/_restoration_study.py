@@ -174,18 +174,20 @@ def run_study(record: Record, task: Task) -> None:
     shown = {"original": task.pictures, **task.references(study.large, study.measured)}
     for label in list(shown)[1:]:
         record.figures[label] = _measures(task, [shown[label]])
+        record.say(f"{label}: {record.figures[label]['psnr'][0]:.2f} dB")
     reference = record.figures["total variation"]["psnr"][0]
     grid = _grid(study, reference)
-    for method in METHODS:
-        rate = max(config["rates"], key=lambda r, m=method: _of(grid, m, r))
-        runs = [
-            study.train(None, method=method, rate=rate, scale=1.0, seed=seed)
-            for seed in record.seeds
-        ]
-        images = [study.restored(run.params) for run in runs]
+    rates = {m: max(config["rates"], key=lambda r, m=m: _of(grid, m, r)) for m in METHODS}
+    runs: dict[str, list[Result]] = {method: [] for method in METHODS}
+    # By turns, so that a busy machine slows both.
+    for seed, method in itertools.product(record.seeds, METHODS):
+        labels = {"method": method, "rate": rates[method], "scale": 1.0, "seed": seed}
+        runs[method].append(study.train(None, **labels))
+    for method, done in runs.items():
+        images = [study.restored(run.params) for run in done]
         shown[method] = images[-1]
-        speed = [run.seconds / study.steps(None) for run in runs]
-        found = {"rate": rate, "seconds_per_step": speed, **_measures(task, images)}
+        speed = [run.seconds / study.steps(None) for run in done]
+        found = {"rate": rates[method], "seconds_per_step": speed, **_measures(task, images)}
         record.figures[method] = found
     _equal_seconds(study)
     leaves = jax.tree.leaves(jax.eval_shape(study.network.init, jax.random.key(0)))
