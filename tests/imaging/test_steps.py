@@ -4,17 +4,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from liftax.imaging import (
     Adjoint,
     Blur,
     DataStep,
+    Fill,
     FilteredBackProjection,
     Mask,
     Multiple,
     Radon,
     Resolvent,
     filtered_back_projection,
+    gaussian_kernel,
 )
 
 SHAPE = (4, 5, 1)
@@ -47,6 +50,18 @@ def test_filtered_back_projection_is_linear_in_the_measurements() -> None:
     found = dense(FilteredBackProjection(radon, "hann")) @ y.ravel()
     expected = np.asarray(filtered_back_projection(radon, jnp.asarray(y), "hann"))
     np.testing.assert_allclose(found, expected.ravel(), atol=1e-12)
+
+
+def test_missing_pixels_are_filled_by_the_mean_of_their_neighbours() -> None:
+    rng = np.random.default_rng(3)
+    seen, y = rng.integers(0, 2, (9, 8)), rng.normal(size=(9, 8))
+
+    def near(image: np.ndarray) -> np.ndarray:
+        return scipy.ndimage.convolve(image, np.asarray(gaussian_kernel(0.9, 3)), mode="reflect")
+
+    expected = np.where(seen, y, near(seen * y) / near(seen.astype(float)))
+    found = Fill(Mask(seen.astype(float))).apply(y[..., None])
+    np.testing.assert_allclose(found[..., 0], expected, atol=1e-12)
 
 
 def test_misuse_is_named() -> None:

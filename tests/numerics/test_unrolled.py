@@ -71,6 +71,23 @@ def primal_dual(a, d, y, sigma, step, dual, iterations) -> np.ndarray:
     return x
 
 
+def by_layers(operator, prior, a, d, y, sigma):
+    """Three dual steps of each denoising."""
+
+    def denoised(x):
+        u = sigma(1.9 * d @ x)
+        for _ in range(2):
+            u = sigma(u + 1.9 * d @ box(x - d.T @ u))
+        return x - d.T @ u
+
+    data = [resolvent(a, y, t) for t in STEPS]
+    x = box(data[0](a.T @ y))
+    for step in data[1:]:
+        x = box(step(denoised(x)))
+    network = half_quadratic_network(operator, prior._replace(layers=3), STEPS)
+    return network, box(denoised(x))
+
+
 def gradient(a, y, t):
     return lambda x: x - t * a.T @ (a @ x - y)
 
@@ -116,6 +133,8 @@ CASES = {
     "gradients, blur, tied": (by_gradients, blur, False, True),
     "halves, blur": (by_halves, blur, False, False),
     "halves, mask, groups, tied": (by_halves, mask, True, True),
+    "layers, blur, tied": (by_layers, blur, False, True),
+    "layers, mask": (by_layers, mask, False, False),
     "condat, radon, groups": (by_condat, radon, True, False),
     "condat, mask, tied": (by_condat, mask, False, True),
     "chambolle, blur, groups, tied": (by_chambolle, blur, True, True),
@@ -124,6 +143,7 @@ CASES = {
 FAST = (
     "gradients, blur, tied",
     "halves, mask, groups, tied",
+    "layers, blur, tied",
     "condat, radon, groups",
     "chambolle, blur, groups, tied",
 )

@@ -18,11 +18,12 @@ def training_patches(
     """Squares of `size` x `size` pixels in [0, 1]: of ``"photographs"``, or of two ``"samples"``.
 
     The photographs are those of `liftax.imaging.photographs`; the samples, of 64x64 pixels, come
-    with scikit-learn and need no download. Patches of one photograph stand together.
+    with scikit-learn and need no download. Patches of one photograph stand together; `samples`
+    takes so many, evenly.
     """
     if source == "photographs":
-        whole = np.asarray(cached_patches(size=size)[:samples])
-        return whole.astype(np.float32) / 255
+        whole = cached_patches(size=size)
+        return _evenly(whole, samples).astype(np.float32) / 255
     import sklearn.datasets
 
     found = []
@@ -30,7 +31,12 @@ def training_patches(
         image = sklearn.datasets.load_sample_image(f"{name}.jpg").mean(-1, keepdims=True) / 255
         tops = [(i, j) for i in range(0, 384, 64) for j in range(0, 640, 64)]
         found += [image[i : i + 64, j : j + 64] for i, j in tops]
-    return np.stack(found).astype(np.float32)[:samples]
+    return _evenly(np.stack(found).astype(np.float32), samples)
+
+
+def _evenly(squares: np.ndarray, samples: int | None) -> np.ndarray:
+    count = len(squares) if samples is None else min(samples, len(squares))
+    return np.asarray(squares[np.linspace(0, len(squares) - 1, count).astype(int)])
 
 
 def test_photographs(source: str) -> tuple[tuple[str, ...], Float[np.ndarray, "n h w 1"]]:

@@ -11,13 +11,11 @@ from liftax.experiments._experiment import Experiment, Record
 from liftax.experiments._photographs import scores, test_photographs
 from liftax.experiments._pictures import comparison
 from liftax.experiments._restoration_study import (
-    BLURRED,
-    MISSING,
     Images,
     measured,
-    plugged_in,
     total_variation_references,
 )
+from liftax.experiments._unrolled_denoiser import BLURRED, MISSING, plugged_in
 from liftax.imaging import (
     AbstractOperator,
     Blur,

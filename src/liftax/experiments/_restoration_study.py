@@ -15,17 +15,12 @@ from liftax.experiments._experiment import Record, spread
 from liftax.experiments._photographs import failures, scores, turned
 from liftax.experiments._pictures import comparison
 from liftax.experiments._plots import panels
-from liftax.imaging import AbstractOperator, gaussian_noise, half_quadratic, tv_restore
+from liftax.imaging import AbstractOperator, gaussian_noise, tv_restore
 from liftax.methods import AbstractMethod, BackPropagation, OneSweep
-from liftax.networks import Network, Params, Prior, half_quadratic_network
-from liftax.restoration import load_denoiser
+from liftax.networks import Network, Params
 from liftax.training import Result, fit
 
 LIFTED, BACKWARD = METHODS = ("lifted", "back-propagation")
-# Of `liftax restore`: the denoiser's first level and how many, for blurs and for missing pixels; the
-# weight of the quadratic term.
-BLURRED, MISSING = (0.2, 8), (0.5, 30)
-_WEIGHT = 0.2
 Images = Float[np.ndarray, "n h w 1"]
 
 
@@ -40,7 +35,7 @@ class Task(NamedTuple):
         pictures: the test images.
         references: (operator, measurements) → label → images to compare with.
         kinds: of the test images, one each, to be reported each for itself; or none.
-        initial: a key → parameters to begin with, for both methods; None for the network's own.
+        initial: (network, key) → parameters that both methods begin with.
     """
 
     operator: Callable[[int], AbstractOperator]
@@ -50,7 +45,7 @@ class Task(NamedTuple):
     pictures: Images
     references: Callable[[AbstractOperator, Any], Mapping[str, Images]]
     kinds: tuple[str, ...] = ()
-    initial: Callable[[PRNGKeyArray], Params] | None = None
+    initial: Callable[[Network, PRNGKeyArray], Params] = Network.init
 
 
 class _Study:
@@ -61,7 +56,6 @@ class _Study:
         self.operator = task.operator(task.squares.shape[1])
         self.large = task.operator(task.pictures.shape[1])
         self.network = task.network(self.operator)
-        self._initial = task.initial or self.network.init
         squares, unseen = np.split(task.squares, [len(task.squares) - self.config["held_out"]])
         # Mixed, so that a part is a sample of all photographs.
         self.squares = np.random.default_rng(0).permutation(squares)
@@ -78,7 +72,7 @@ class _Study:
         """One run; labels: method, rate, scale, seed."""
         config, squares, grey = self.config, self.squares[:samples], self.config["grey"]
         steps = self.steps(samples)
-        params = self._initial(jax.random.key(labels["seed"]))
+        params = self.task.initial(self.network, jax.random.key(labels["seed"]))
 
         def transform(key: PRNGKeyArray, y: Array, x: Array) -> tuple[Array, Array]:
             first, second = jax.random.split(key)
@@ -149,29 +143,11 @@ def total_variation_references(
     return np.stack(found)
 
 
-def plugged_in(
-    operator: AbstractOperator, y: Any, start: Any, noise: float, schedule: tuple[float, int]
-) -> Images:
-    """By the denoiser of the package in half-quadratic splitting, from the start."""
-    denoiser, levels = load_denoiser(), np.geomspace(schedule[0], noise, schedule[1])
-    found = [
-        half_quadratic(operator, v, denoiser.restore, levels, noise, weight=_WEIGHT, start=s)
-        for v, s in zip(y, start, strict=True)
-    ]
-    return np.stack([np.asarray(x) for x in found])
-
-
-def splitting(config: dict[str, Any], operator: AbstractOperator) -> Network:
-    """Unrolled half-quadratic splitting with the configured prior and steps."""
-    prior = Prior(**config["prior"], interval=None)
-    first, last, count = config["steps"]
-    return half_quadratic_network(operator, prior, np.geomspace(first, last, count).tolist())
-
-
 def run_study(record: Record, task: Task) -> None:
     """References, a search over rates and initial scales, and the seeds at the best rate."""
     study, config = _Study(record, task), record.config
     shown = {"original": task.pictures, **task.references(study.large, study.measured)}
+    shown["before training"] = study.restored(task.initial(study.network, jax.random.key(0)))
     for label in list(shown)[1:]:
         record.figures[label] = _measures(task, [shown[label]])
         record.say(f"{label}: {record.figures[label]['psnr'][0]:.2f} dB")

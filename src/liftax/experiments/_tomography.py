@@ -55,9 +55,7 @@ def _squares(config: dict[str, Any]) -> Images:
     ellipses = phantoms(count, side, seed=0)
     if not config["photographs"]:
         return ellipses
-    patches = training_patches("photographs", size=side)
-    chosen = np.linspace(0, len(patches) - 1, count // 2).astype(int)
-    ellipses[1::2] = patches[chosen]
+    ellipses[1::2] = training_patches("photographs", count // 2, side)
     return ellipses
 
 

@@ -37,6 +37,7 @@ from liftax.imaging._simple import Normal as Normal
 from liftax.imaging._simple import random_mask as random_mask
 from liftax.imaging._steps import Adjoint as Adjoint
 from liftax.imaging._steps import DataStep as DataStep
+from liftax.imaging._steps import Fill as Fill
 from liftax.imaging._steps import FilteredBackProjection as FilteredBackProjection
 from liftax.imaging._steps import Multiple as Multiple
 from liftax.imaging._steps import Resolvent as Resolvent

@@ -1,10 +1,10 @@
-"""Operators made of another one: adjoint, multiple, and steps on a data term."""
+"""Operators made of another one: adjoint, multiple, steps on a data term, and first guesses."""
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.imaging._blur import Blur, transfer
+from liftax.imaging._blur import Blur, gaussian_kernel, transfer
 from liftax.imaging._operator import AbstractOperator, Shape, adjoint, check_shape, power_norm
 from liftax.imaging._radon import FILTERS, Radon, filtered_back_projection
 from liftax.imaging._simple import Mask
@@ -105,6 +105,42 @@ class Resolvent(AbstractOperator):
         spectrum = jnp.fft.rfft2(x, axes=(0, 1))
         spectrum = spectrum * (1 / (1 + step * gain)).astype(spectrum.dtype)[..., None]
         return jnp.fft.irfft2(spectrum, s=x.shape[:2], axes=(0, 1))
+
+    def norm(self) -> Float[Array, ""]:
+        return power_norm(self)
+
+
+class Fill(AbstractOperator):
+    r"""$m\odot y + (1 - m)\odot\frac{k * (m\odot y)}{k * m}$: missing pixels by those around them.
+
+    A first guess for inpainting. k is a Gaussian kernel, mirrored at the edges; where it meets
+    no pixel that is seen, the image is 0. The norm is that of `power_norm`.
+
+    Attributes:
+        mask: $m$, 1 where a pixel is seen, else 0.
+        width: standard deviation of k in pixels.
+
+    Source: Knutsson & Westin (1993), normalised convolution.
+    """
+
+    in_shape: Shape = eqx.field(static=True)
+    mask: Mask
+    width: float = eqx.field(static=True)
+    blur: Blur
+    weight: Float[Array, "h w c"]
+
+    def __init__(self, mask: Mask, width: float = 0.9):
+        """See the class."""
+        self.mask, self.width, self.in_shape = mask, width, mask.in_shape
+        self.blur = Blur(mask.in_shape, gaussian_kernel(width, max(1, round(3 * width))))
+        seen = mask.apply(jnp.ones(mask.in_shape, jnp.result_type(float)))
+        near = self.blur.apply(seen)
+        self.weight = jnp.where(near > 0, (1 - seen) / jnp.where(near > 0, near, 1), 0)
+
+    def apply(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+        check_shape(x, self.in_shape, "Fill")
+        seen = self.mask.apply(x)
+        return seen + self.weight.astype(x.dtype) * self.blur.apply(seen)
 
     def norm(self) -> Float[Array, ""]:
         return power_norm(self)

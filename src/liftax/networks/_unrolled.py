@@ -66,8 +66,9 @@ def proximal_gradient(
     $$x_{k+1} = P_C(v_k - tA^\top(Av_k - y)),\qquad u_k = \sigma_k(1.9\,D_kx_k),\qquad
       v_k = x_k - V_ku_k$$
     from $v_0 = Sy$; the output is $P_C(v_K)$. $v_k$ is one dual forward-backward step of the
-    proximal map of $\lambda g(D\cdot)$, $\|D_k\|,\|V_k\|\le1$. Its input is y. Nodes are named
-    ``start``, ``data`` ($A^\top y$), ``x1``, ``u1``, ..., ``out``.
+    proximal map of $\lambda g(D\cdot)$, $\|D_k\|,\|V_k\|\le1$, or `Prior.layers` of them. Its input
+    is y. Nodes are named ``start``, ``data`` ($A^\top y$), ``x1``, ``u1``, ..., ``out``; with
+    several layers ``x1``, ``u1_1``, ``v1_1``, ``u1_2``, ..., ``x2``, ....
 
     Args:
         operator: $A$.

@@ -1,0 +1,82 @@
+"""The package's denoiser in problems with an operator: plugged in, and to begin training with."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from liftax.imaging import AbstractOperator, half_quadratic
+from liftax.networks import Network, Params, Prior, half_quadratic_network
+from liftax.restoration import Denoiser, load_denoiser
+
+# Of `liftax restore`: the denoiser's first level and how many, for blurs and for missing pixels; the
+# weight of the quadratic term.
+BLURRED, MISSING = (0.2, 8), (0.5, 30)
+_WEIGHT = 0.2
+Images = Float[np.ndarray, "n h w 1"]
+
+
+def plugged_in(
+    operator: AbstractOperator, y: Any, start: Any, noise: float, schedule: tuple[float, int]
+) -> Images:
+    """By the denoiser of the package in half-quadratic splitting, from the start."""
+    denoiser, levels = load_denoiser(), np.geomspace(schedule[0], noise, schedule[1])
+    found = [
+        half_quadratic(operator, v, denoiser.restore, levels, noise, weight=_WEIGHT, start=s)
+        for v, s in zip(y, start, strict=True)
+    ]
+    return np.stack([np.asarray(x) for x in found])
+
+
+class Unrolled(NamedTuple):
+    """Few iterations of half-quadratic splitting with the denoiser's layers in each.
+
+    Attributes:
+        denoiser: a ``ddfb``, free.
+        levels: noise levels of the denoisings.
+        noise: of the measurements.
+        weight: of the quadratic term, as in `half_quadratic`.
+        layers: how many of the denoiser's, from the first one on.
+    """
+
+    denoiser: Denoiser
+    levels: Sequence[float]
+    noise: float
+    weight: float
+    layers: int
+
+    def network(self, operator: AbstractOperator, start: AbstractOperator | None = None) -> Network:
+        """For images less 0.5."""
+        known = dict(self.denoiser.arguments)
+        prior = Prior(known["features"], known["kernel"], interval=None, layers=self.layers)
+        steps = [(level / self.noise) ** 2 / self.weight for level in self.levels]
+        return half_quadratic_network(operator, prior, steps, start=start)
+
+    def initial(self, network: Network, key: PRNGKeyArray) -> Params:
+        """The denoiser's filters in every iteration, and its thresholds for the level of each.
+
+        With all layers the network then is `half_quadratic` with the denoiser.
+        """
+        known, last = self.denoiser.params, self.layers
+        params = dict(jax.eval_shape(network.init, key))
+        for k, level in enumerate(self.levels, 1):
+            after = "out" if k == len(self.levels) else f"x{k + 1}"
+            scale = level / self.denoiser.sigma
+            for i in range(1, last + 1):
+                u = f"u{k}_{i}" if last > 1 else f"u{k}"
+                params[u] = known[f"u{i}"]
+                thresholds = known[f"u{i}.potential"]
+                params[f"{u}.potential"] = jax.tree.map(lambda t, s=scale: s * t, thresholds)
+                back = f"p{i}" if f"p{i}" in known else "out"
+                params[f"v{k}_{i}" if i < last else after] = known[back]
+        return params
+
+
+def unrolled(config: dict[str, Any]) -> Unrolled:
+    """As configured, with the package's denoiser."""
+    first, last, count = config["levels"]
+    levels = np.geomspace(first, last, count).tolist()
+    denoiser = load_denoiser()
+    return Unrolled(denoiser, levels, config["noise"], config["weight"], config["layers"])
