@@ -56,6 +56,7 @@ class _Study:
         self.operator = task.operator(task.squares.shape[1])
         self.large = task.operator(task.pictures.shape[1])
         self.network = task.network(self.operator)
+        self._done: dict[tuple, Result] = {}
         squares, unseen = np.split(task.squares, [len(task.squares) - self.config["held_out"]])
         # Mixed, so that a part is a sample of all photographs.
         self.squares = np.random.default_rng(0).permutation(squares)
@@ -72,6 +73,9 @@ class _Study:
         """One run; labels: method, rate, scale, seed."""
         config, squares, grey = self.config, self.squares[:samples], self.config["grey"]
         steps = self.steps(samples)
+        key = (steps, *sorted(labels.items()))
+        if key in self._done:
+            return self._done[key]
         params = self.task.initial(self.network, jax.random.key(labels["seed"]))
 
         def transform(key: PRNGKeyArray, y: Array, x: Array) -> tuple[Array, Array]:
@@ -97,6 +101,7 @@ class _Study:
         self.record.add(done, samples=len(squares), **labels)
         if labels["method"] == LIFTED:
             self.record.model = done
+        self._done[key] = done
         return done
 
     def restored(self, params: Params) -> Images:
@@ -165,7 +170,8 @@ def run_study(record: Record, task: Task) -> None:
         speed = [run.seconds / study.steps(None) for run in done]
         found = {"rate": rates[method], "seconds_per_step": speed, **_measures(task, images)}
         record.figures[method] = found
-    _equal_seconds(study)
+    if config["equal_seconds"]:
+        _equal_seconds(study)
     leaves = jax.tree.leaves(jax.eval_shape(study.network.init, jax.random.key(0)))
     record.figures["weights"] = sum(leaf.size for leaf in leaves)
     _write(record, task, shown, grid)
