@@ -193,15 +193,24 @@ def denoiser(metrics: dict[str, Any]) -> str:
 
 
 def restoration(metrics: dict[str, Any]) -> str:
-    """PSNR and SSIM by method, and failures over the grid."""
+    """PSNR and SSIM by method, PSNR by kind of image, seconds, and failures over the grid."""
     figures = metrics["figures"]
+    methods = {k: f for k, f in figures.items() if isinstance(f, dict) and "psnr" in f}
+    kinds = list(next(iter(methods.values())).get("kinds", {}))
+    timed = any("seconds_per_step" in f for f in methods.values())
     rows = [
-        [label, spread(f["psnr"], 2), spread(f["ssim"], 4)]
-        for label, f in figures.items()
-        if isinstance(f, dict) and "psnr" in f
+        [
+            label,
+            spread(f["psnr"], 2),
+            spread(f["ssim"], 4),
+            *(spread(f["kinds"][kind], 2) for kind in kinds),
+            *([spread(f["seconds_per_step"], 2) if "seconds_per_step" in f else ""] * timed),
+        ]
+        for label, f in methods.items()
     ]
+    columns = ["method", "PSNR, dB", "SSIM", *kinds, *(["seconds a step"] * timed)]
     heads = ["failures", "lifted", "back-propagation"]
-    return table(["method", "PSNR, dB", "SSIM"], rows) + "\n" + table(heads, figures["failures"])
+    return table(columns, rows) + "\n" + table(heads, figures["failures"])
 
 
 def plug_and_play(metrics: dict[str, Any]) -> str:
