@@ -60,7 +60,7 @@ def test_missing_pixels_are_filled_by_the_mean_of_their_neighbours() -> None:
         return scipy.ndimage.convolve(image, np.asarray(gaussian_kernel(0.9, 3)), mode="reflect")
 
     expected = np.where(seen, y, near(seen * y) / near(seen.astype(float)))
-    found = Fill(Mask(seen.astype(float))).apply(y[..., None])
+    found = Fill(Mask(seen.astype(float))).apply(jnp.asarray(y[..., None]))
     np.testing.assert_allclose(found[..., 0], expected, atol=1e-12)
 
 

@@ -12,7 +12,7 @@ from liftax.restoration import load_denoiser
 def test_at_first_it_is_the_plugged_in_denoiser() -> None:
     rng = np.random.default_rng(0)
     mask = Mask(rng.integers(0, 2, (12, 10)).astype(np.float32))
-    y = mask.apply(rng.uniform(size=(12, 10, 1)).astype(np.float32))
+    y = mask.apply(jnp.asarray(rng.uniform(size=(12, 10, 1)), jnp.float32))
     denoiser, levels, noise, weight = load_denoiser(), (0.2, 0.05), 0.04, 0.3
     unrolled = Unrolled(denoiser, levels, noise, weight, layers=10)
     network = unrolled.network(mask, Fill(mask))
