@@ -38,8 +38,8 @@ class Counted(AbstractDataStep):
 
     traces: ClassVar[list[int]] = []
 
-    def steps(self, lipschitz, size):
-        return ProximalData().steps(lipschitz, size)
+    def steps(self, lipschitz, size, alpha):
+        return ProximalData().steps(lipschitz, size, alpha)
 
     def dual(self, data, y, at, step):
         self.traces.append(1)
@@ -98,7 +98,7 @@ def test_the_error_is_below_the_bound_and_falls_with_the_noise() -> None:
     solver = PrimalDual(50000, 1e-12)
     out = liftax.invert(network, params, noisy, Tikhonov(), alphas, solver=solver)
     for found, y, d, a in zip(out.x, noisy, deltas, alphas, strict=True):
-        p = -w @ (np.maximum(found.ravel() @ w + b, 0) - y) / a
+        p = found.ravel()  # the subgradient of J there
         # Symmetric: the bound is of the sum of both orders.
         errors.append(
             bregman_distance(Tikhonov(), x, found.ravel(), p)

@@ -48,7 +48,13 @@ class DataTerm(eqx.Module):
 
     def value(self, y: Float[Array, "..."], z: Float[Array, "..."]) -> Float[Array, ""]:
         r"""$B_\Psi(y, z)$."""
-        return Bregman().value(self.potential, y, z)
+        # φ(y) - φ(s) - <z, y - s> with s = σ(z): no difference of large numbers where Ψ is a
+        # constraint.
+        s = self.potential.activation(z)
+        own = self.potential.value(s)
+        stable = 0.5 * jnp.sum((y - s) ** 2) + self.potential.value(y) - own
+        stable = stable - jnp.sum((z - s) * (y - s))
+        return jnp.where(jnp.isfinite(own), stable, Bregman().value(self.potential, y, z))
 
     def residual(self, y: Float[Array, "..."], z: Float[Array, "..."]) -> Float[Array, "..."]:
         r"""$\sigma(z) - y$."""

@@ -85,7 +85,7 @@ def invert(
         ends = (Reason.SETTLED, Reason.MOVING)
     else:
         data = data_term(network, params)
-        begin = begin if begin.p is not None else _with_dual(data, regulariser, begin, outputs)
+        begin = begin if begin.p is not None else begin._replace(p=jnp.zeros_like(outputs))
         found = _solve(method, data, regulariser, weights, outputs, begin)
         ends = (Reason.CERTIFIED, Reason.BUDGET)
     reasons = tuple(
@@ -124,13 +124,6 @@ def _descend(
     begin: Point,
 ) -> Solved:
     return solver.solve(*model, prior, alpha, y, begin)
-
-
-@eqx.filter_jit
-def _with_dual(data: DataTerm, prior: AbstractPrior, begin: Point, y: Array) -> Point:
-    """The start with the dual variable of the data: starts and warm starts share a program."""
-    z = jax.vmap(lambda joint: data.forward(prior.input(joint)))(begin.x)
-    return begin._replace(p=jax.vmap(data.residual)(y, z))
 
 
 @eqx.filter_jit

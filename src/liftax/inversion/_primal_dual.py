@@ -4,6 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -20,16 +21,24 @@ class PrimalDual(eqx.Module):
       q_i)\big),\qquad q_i^+ = \mathrm{prox}_{s\alpha h_i^*}\big(q_i + s\alpha K_i(2x^+ - x)\big)$$
 
     and p from the step of the data: a gradient (Condat and Vũ) or a proximal one (Chambolle and
-    Pock). Terms with a prox of their own may be $h_0$; there is one.
+    Pock). Terms with a prox of their own may be $h_0$; there is one. All variables then go on by ω
+    times the step; the result and its gap are those before this, which lie in all domains. Images
+    of the new point are linear in it, so that an iteration takes one product with W and one with
+    $W^\top$.
 
-    **Gap.** With $r = W^\top p + \alpha\sum_iK_i^\top q_i$ the duality gap, restricted to inputs
-    in a set that contains a minimiser, is
+    **Gap.** The energy is $\sup_{p,q}\langle p, Wx + b\rangle - F^*(p) + \dots$ with
+    $F^*(p) = \varphi(y + p) - \varphi(y)$, and $B_\Psi(y, z) + F^*(p) - \langle p, z\rangle =
+    B_\Psi(y + p, z)$: what the data term lacks in Fenchel and Young's inequality. With
+    $r = W^\top p + \alpha\sum_iK_i^\top q_i$ the duality gap, restricted to inputs in a set that
+    contains a minimiser, is
     $$B_\Psi(y + p, Wx + b) + \alpha\sum_i\big[h_i(K_ix) + h_i^*(q_i) -
       \langle q_i, K_ix\rangle\big] + \rho,$$
     where ρ is the smaller of $\alpha[h_0(x) + h_0^*(-r/\alpha)] + \langle r, x\rangle$ (exact: any
     input; finite for a box and a squared norm) and $R\|r + \alpha q_0\|$ with a subgradient
     $q_0$ of $h_0$ at x (inputs within R of x). It bounds what the energy exceeds its minimum by if
-    a minimiser lies within R of x, and in any case if the first is the smaller one.
+    a minimiser lies within R of x, and in any case if the first is the smaller one. Terms that
+    rounding makes negative count as 0. In single precision the residual r alone keeps the gap
+    above about $10^{-7}R$ times the size of its terms: 1e-6 of the energy wants double precision.
 
     Attributes:
         iterations: at most.
@@ -40,7 +49,8 @@ class PrimalDual(eqx.Module):
     Raises:
         ValueError: for a number out of range.
 
-    Source: Condat (2013); Vũ (2013); Chambolle & Pock (2011), and there the restricted gap.
+    Source: Condat (2013), and there the relaxation; Vũ (2013); Chambolle & Pock (2011), and there
+    the restricted gap.
     """
 
     iterations: int = eqx.field(static=True, default=20000)
@@ -68,27 +78,29 @@ class PrimalDual(eqx.Module):
         start: "Point",
     ) -> "Solved":
         """The minimiser for one output y, from the start."""
-        problem = _Problem(data, prior, prior.input(start.x).shape)
-        lipschitz = data.lipschitz(problem.shape, y.dtype)
+        shape = prior.input(start.x).shape
+        problem = _Problem(self, data, prior, (alpha, y), shape)
+        lipschitz = data.lipschitz(shape, y.dtype)
         squares = [jnp.asarray(t.norm(), y.dtype) ** 2 for t in problem.dual]
         size = alpha**2 * sum(squares, jnp.zeros((), y.dtype))
-        steps = self.data_step.steps(lipschitz, size)
-        z = data.forward(prior.input(start.x))
-        first = start if start.p is not None else start._replace(p=data.residual(y, z))
-        state = problem.measured(self, alpha, y, first, (z, jnp.zeros_like(start.x)))
+        steps = self.data_step.steps(lipschitz, size, alpha)
 
         def step(old: _State) -> _State:
-            return problem.advanced(self, (alpha, steps), y, old)
+            return problem.advanced(steps, old)
 
         def done(state: _State) -> Any:
             floor = 10 * jnp.finfo(y.dtype).eps * (1 + 0.5 * jnp.sum(y * y))
             small = state.gap <= self.tolerance * jnp.maximum(state.energy, floor)
-            return small | jnp.logical_not(jnp.isfinite(state.energy + jnp.sum(state.x)))
+            return small | jnp.logical_not(jnp.isfinite(state.energy + jnp.sum(state.new.x)))
 
-        # The energy of a start outside a constraint is infinite; one step mends it.
+        z = data.forward(prior.input(start.x))
+        begin = problem.images(start if start.p is not None else start._replace(p=0 * y), z)
+        unknown = jnp.full((), jnp.inf, y.dtype)
+        state = _State(begin, begin, unknown, unknown)
         state, count = until(step, step(state), done, self.iterations - 1)
-        miss = jnp.linalg.norm(data.residual(y, state.z))
-        point = Point(state.x, state.q, state.p)
+        new = state.new
+        miss = jnp.linalg.norm(data.residual(y, new.z))
+        point = Point(new.x, new.q, new.p)
         nothing = jnp.full_like(miss, jnp.nan)
         return Solved(point, state.energy, state.gap, nothing, miss, count + 1, done(state))
 
@@ -99,7 +111,7 @@ class Point(NamedTuple):
     Attributes:
         x: the joint variable.
         q: the dual variables of the terms.
-        p: the dual variable of the data; None for $\sigma(Wx + b) - y$.
+        p: the dual variable of the data; None for 0.
     """
 
     x: Float[Array, "..."]
@@ -119,14 +131,21 @@ class Solved(NamedTuple):
     done: Array
 
 
-class _State(NamedTuple):
+class _Iterate(NamedTuple):
+    """A point and its images: what a step needs, and all of it is linear in the point."""
+
     x: Array
     q: tuple[Array, ...]
-    images: tuple[Array, ...]  # K_i x
     p: Array
+    inner: tuple[Array, ...]  # K_i x
     z: Array
     slope: Array  # W'p in the joint variable
     pull: Array  # α Σ K_i' q_i
+
+
+class _State(NamedTuple):
+    at: _Iterate
+    new: _Iterate  # before relaxation: in the domains
     energy: Array
     gap: Array
 
@@ -148,53 +167,60 @@ def point(prior: AbstractPrior, x: Float[Array, "..."]) -> Point:
 class _Problem:
     """One inverse problem: no state, only what the steps share."""
 
-    def __init__(self, data: DataTerm, prior: AbstractPrior, shape: Shape):
-        self.data, self.prior, self.shape = data, prior, shape
+    def __init__(
+        self,
+        solver: PrimalDual,
+        data: DataTerm,
+        prior: AbstractPrior,
+        numbers: tuple[Array, Array],
+        shape: Shape,
+    ):
+        self.solver, self.data, self.prior = solver, data, prior
+        self.alpha, self.y = numbers
         self.first, self.dual = arranged(prior.terms(shape))
 
-    def advanced(
-        self, solver: PrimalDual, numbers: tuple[Array, Steps], y: Array, old: _State
-    ) -> _State:
-        alpha, steps = numbers
+    def images(self, at: Point, z: Array) -> _Iterate:
+        """A point with z there."""
+        assert at.p is not None
+        slope = self.prior.joint(self.data.adjoint(self.prior.input(at.x), at.p))
+        inner = tuple(t.forward(at.x) for t in self.dual)
+        pulls = [self.alpha * t.adjoint(v) for t, v in zip(self.dual, at.q, strict=True)]
+        return _Iterate(at.x, at.q, at.p, inner, z, slope, sum(pulls, jnp.zeros_like(at.x)))
+
+    def advanced(self, steps: Steps, old: _State) -> _State:
+        at, alpha = old.at, self.alpha
         tau, s = steps.primal, steps.dual
-        moved = old.x - tau * (old.slope + old.pull)
+        moved = at.x - tau * (at.slope + at.pull)
         x = moved if self.first is None else self.first.direct_prox(moved, tau * alpha)
-        images = [t.forward(x) for t in self.dual]
         q = tuple(
-            t.dual_prox(p + s * alpha * (2 * new - image), s * alpha)
-            for t, p, new, image in zip(self.dual, old.q, images, old.images, strict=True)
+            t.dual_prox(v + s * alpha * (2 * t.forward(x) - inner), s * alpha)
+            for t, v, inner in zip(self.dual, at.q, at.inner, strict=True)
         )
         z = self.data.forward(self.prior.input(x))
-        p = solver.data_step.dual(self.data, y, (old.p, z, 2 * z - old.z), steps.data)
-        return self.measured(solver, alpha, y, Point(x, q, p), (z, (moved - x) / tau))
+        p = self.solver.data_step.dual(self.data, self.y, (at.p, z, 2 * z - at.z), steps.data)
+        new = self.images(Point(x, q, p), z)
+        over = steps.relaxation
+        ahead = jax.tree.map(lambda a, b: a + over * (b - a), at, new)
+        return _State(ahead, new, *self.measured(new, (moved - x) / tau))
 
-    def measured(
-        self, solver: PrimalDual, alpha: Array, y: Array, at: Point, known: tuple[Array, Array]
-    ) -> _State:
-        """The state at a point; known are z there and α times a subgradient of h₀."""
-        (x, q, p), (z, own) = at, known
-        assert p is not None
-        slope = self.prior.joint(self.data.adjoint(self.prior.input(x), p))
-        images = tuple(t.forward(x) for t in self.dual)
-        pulls = [alpha * t.adjoint(v) for t, v in zip(self.dual, q, strict=True)]
-        pull = sum(pulls, jnp.zeros_like(x))
-        values = [t.value(v) for t, v in zip(self.dual, images, strict=True)]
-        pairs = zip(self.dual, q, images, values, strict=True)
-        gaps = [v + t.conjugate(u) - jnp.sum(u * image) for t, u, image, v in pairs]
-        zero = jnp.zeros((), x.dtype)
+    def measured(self, at: _Iterate, own: Array) -> tuple[Array, Array]:
+        """Energy and gap; known is α times a subgradient of h₀."""
+        alpha, zero = self.alpha, jnp.zeros((), at.x.dtype)
+        values = [t.value(v) for t, v in zip(self.dual, at.inner, strict=True)]
+        pairs = zip(self.dual, at.q, at.inner, values, strict=True)
+        gaps = [jnp.maximum(v + t.conjugate(u) - jnp.sum(u * image), 0) for t, u, image, v in pairs]
         total = alpha * sum(values, zero)
         # B(y, z) + F*(p) - <p, z> = B(y + p, z).
-        gap = alpha * sum(gaps, zero) + self.data.value(y + p, z)
-        r = slope + pull
-        far = jnp.maximum(2 * jnp.linalg.norm(x), jnp.asarray(math.sqrt(x.size), x.dtype))
-        radius = far if solver.radius is None else jnp.asarray(solver.radius, x.dtype)
+        gap = alpha * sum(gaps, zero) + self.data.value(self.y + at.p, at.z)
+        r = at.slope + at.pull
+        far = jnp.maximum(2 * jnp.linalg.norm(at.x), jnp.asarray(math.sqrt(at.x.size), r.dtype))
+        radius = far if self.solver.radius is None else jnp.asarray(self.solver.radius, r.dtype)
         rest = radius * jnp.linalg.norm(r + own)
         if self.first is not None:
-            image = self.first.forward(x)
+            image = self.first.forward(at.x)
             value = self.first.value(image)
             other = self.first.conjugate(self.first.forward(-r / alpha))
-            exact = alpha * (value + other) + jnp.sum(r * x)
+            exact = alpha * (value + other) + jnp.sum(r * at.x)
             rest = jnp.minimum(rest, jnp.where(jnp.isnan(exact), jnp.inf, exact))
             total = total + alpha * value
-        energy = self.data.value(y, z) + total
-        return _State(x, q, images, p, z, slope, pull, energy, gap + jnp.maximum(rest, 0))
+        return self.data.value(self.y, at.z) + total, gap + jnp.maximum(rest, 0)
