@@ -183,8 +183,8 @@ def test_the_data_term_is_the_penalty_and_loses_no_digits() -> None:
         expected = Bregman().value(data.potential, jnp.asarray(y[0]), z)
         assert data.value(jnp.asarray(y[0]), z) == pytest.approx(float(expected), rel=1e-9)
     network, params, _, _ = layer(dtype=np.float32)
-    u, z = (np.array(a, np.float32) for a in ([1000.0, 3.0], [1000.01, -1e-3]))
-    exact = 0.5 * (float(u[0]) - float(z[0])) ** 2 + 0.5 * 3.0**2 - 3.0 * float(z[1])
+    u, z = np.array([1000.0, 3.0], np.float32), np.array([1000.01, -1e-3], np.float32)
+    exact = 0.5 * float(u[0] - z[0]) ** 2 + 0.5 * 3.0**2 - 3.0 * float(z[1])
     found = data_term(network, params).value(jnp.asarray(u), jnp.asarray(z))
     assert found == pytest.approx(exact, rel=1e-6)
 

@@ -30,6 +30,9 @@ from liftax.inversion._primal_dual import PrimalDual as PrimalDual
 from liftax.inversion._primal_dual import Solved as Solved
 from liftax.inversion._regulariser import AbstractPrior as AbstractPrior
 from liftax.inversion._regulariser import Term as Term
+from liftax.inversion._source import Source as Source
+from liftax.inversion._source import source_element as source_element
+from liftax.inversion._source import source_input as source_input
 from liftax.inversion._sparsity import L1 as L1
 from liftax.inversion._sum import Sum as Sum
 from liftax.inversion._tikhonov import Tikhonov as Tikhonov
