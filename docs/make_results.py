@@ -238,7 +238,9 @@ def plug_and_play(metrics: dict[str, Any]) -> str:
 
 
 def codes(metrics: dict[str, Any]) -> str:
-    """PSNR, SSIM and seconds by data set, noise and method."""
+    """PSNR, SSIM and seconds by data set, noise and method; losses with the noise; a batch."""
+    figures, noises = dict(metrics["figures"]), metrics["config"]["noise"]
+    many = figures.pop("one batched call")
     rows = [
         [
             data,
@@ -247,13 +249,43 @@ def codes(metrics: dict[str, Any]) -> str:
             found[i]["best"],
             f"{found[i]['psnr']:.2f}",
             f"{found[i]['ssim']:.4f}",
+            f"{found[i]['steps'] or ''}",
             f"{found[i]['s']:.1f}" if found[i]["s"] else "",
         ]
-        for data, by in metrics["figures"].items()
-        for i, noise in enumerate(metrics["config"]["noise"])
+        for data, by in figures.items()
+        for i, noise in enumerate(noises)
         for method, found in by.items()
     ]
-    return table(["data", "noise", "method", "parameter", "PSNR, dB", "SSIM", "s"], rows)
+    columns = ["data", "noise", "method", "parameters", "PSNR, dB", "SSIM", "steps", "s"]
+    first, last = noises[1], noises[-1]
+    losses = [
+        [
+            data,
+            method,
+            f"{(found[1]['psnr'] - found[-1]['psnr']) / math.log10(last / first):.2f}",
+        ]
+        for data, by in figures.items()
+        for method, found in by.items()
+    ]
+    batches = [
+        [
+            data,
+            str(found["codes"]),
+            f"{found['noise']:g}",
+            str(found["sweeps"]),
+            f"{found['s']:.1f}",
+            f"{found['bytes'] / 2**20:.0f}",
+            f"{found['psnr']:.2f}",
+        ]
+        for data, found in many.items()
+    ]
+    return "\n".join(
+        [
+            table(columns, rows),
+            table(["data", "method", f"dB lost per decade, {first:g} to {last:g}"], losses),
+            table(["data", "codes at once", "noise", "sweeps", "s", "MiB", "PSNR, dB"], batches),
+        ]
+    )
 
 
 SECTIONS = {

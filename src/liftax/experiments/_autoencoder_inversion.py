@@ -1,9 +1,11 @@
 """A picture from its code: inversion of a convolutional encoder."""
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,22 +19,27 @@ from liftax.experiments._experiment import Experiment, Record
 from liftax.experiments._photographs import scores
 from liftax.experiments._pictures import comparison
 from liftax.experiments._plots import curves
-from liftax.inversion import BlockDescent, TotalVariation, invert
+from liftax.inversion import BlockDescent, Box, Point, Sum, TotalVariation, invert
 from liftax.methods import OneSweep
 from liftax.networks import Network, Params, chain
 from liftax.training import fit
 
 DECODER, LIFTED, ADAM, LANDWEBER = "decoder", "lifted inversion", "Adam", "Landweber"
+WARM = ", from the decoder's output"
 _ENCODER = 3
 _SMOOTH = 1e-6
+_PRIOR = Sum(TotalVariation(), Box())
 
 
 class _Codes(NamedTuple):
-    """Codes with noise, the pictures that they belong to, and the noise's norm for each."""
+    """Codes with noise, where methods start, the noise's norm for each, and its relative level."""
 
+    encoder: Network
+    params: Params
     y: Array
-    pictures: Float[np.ndarray, "n h w 1"]
+    start: Array
     delta: Array
+    noise: float
 
 
 def _autoencoder(side: int, config: dict[str, Any]) -> Network:
@@ -53,14 +60,26 @@ def _autoencoder(side: int, config: dict[str, Any]) -> Network:
     )
 
 
-def _lifted(encoder: Network, params: Params, codes: _Codes, alpha: float, config: Any) -> Any:
-    solver = BlockDescent(config["sweeps"], config["inner"], tolerance=0.0)
-    return invert(encoder, params, codes.y, TotalVariation(), alpha, solver=solver).x
+def _lifted(codes: _Codes, choice: list[float], sweeps: Any, config: dict[str, Any]) -> Any:
+    """The choice: the weight of the output's penalty, and alpha."""
+    solver = _solver(codes.encoder, choice[0], sweeps, config)
+    return invert(*codes[:3], _PRIOR, choice[1], solver=solver, start=codes.start).x
 
 
-def _adam(encoder: Network, params: Params, codes: _Codes, alpha: float, config: Any) -> Any:
-    r"""Adam on $\frac12\|N(x) - y\|^2 + \alpha TV(x)$ by automatic differentiation, TV smoothed."""
-    return _descended(encoder, params, codes.y, jnp.float32(alpha), config["rate"], config["steps"])
+def _solver(encoder: Network, weight: float, sweeps: int, config: dict[str, Any]) -> BlockDescent:
+    weights = {encoder.output: weight}
+    return BlockDescent(
+        sweeps, config["inner"], tolerance=0.0, ratio=config["ratio"], weights=weights
+    )
+
+
+def _adam(codes: _Codes, choice: list[float], steps: Any, config: dict[str, Any]) -> Any:
+    r"""Adam on $\frac12\|N(x) - y\|^2 + \alpha TV(x)$, TV smoothed, projected on the box after every step.
+
+    The choice: the rate, and alpha.
+    """
+    rate, alpha = choice
+    return _descended(codes, jnp.float32(rate), jnp.float32(alpha), jnp.int32(steps))
 
 
 def _smooth_variation(x: Float[Array, "h w 1"]) -> Float[Array, ""]:
@@ -69,48 +88,58 @@ def _smooth_variation(x: Float[Array, "h w 1"]) -> Float[Array, ""]:
     return jnp.sum(jnp.sqrt(down**2 + right**2 + _SMOOTH))
 
 
-def _descended(
-    encoder: Network, params: Params, y: Array, alpha: Array, rate: float, steps: int
-) -> Array:
+@eqx.filter_jit
+def _descended(codes: _Codes, rate: Array, alpha: Array, steps: Array) -> Array:
     optimiser = optax.adam(rate)
 
-    @jax.jit
-    def run(params: Params, y: Array, alpha: Array) -> Array:
-        def objective(x: Array) -> Array:
-            misfit = 0.5 * jnp.sum((encoder(params, x) - y) ** 2)
-            return misfit + alpha * jnp.sum(jax.vmap(_smooth_variation)(x))
+    def objective(x: Array) -> Array:
+        misfit = 0.5 * jnp.sum((codes.encoder(codes.params, x) - codes.y) ** 2)
+        return misfit + alpha * jnp.sum(jax.vmap(_smooth_variation)(x))
 
-        def step(state: tuple[Array, Any]) -> tuple[Array, Any]:
-            updates, own = optimiser.update(jax.grad(objective)(state[0]), state[1])
-            return jnp.asarray(optax.apply_updates(state[0], updates)), own
+    def step(state: tuple[Array, Any]) -> tuple[Array, Any]:
+        updates, own = optimiser.update(jax.grad(objective)(state[0]), state[1])
+        return jnp.clip(jnp.asarray(optax.apply_updates(state[0], updates)), 0, 1), own
 
-        x = jnp.zeros((len(y), *encoder.input_shape), y.dtype)
-        return repeat(step, (x, optimiser.init(x)), steps)[0]
-
-    return run(params, y, alpha)
+    return repeat(step, (codes.start, optimiser.init(codes.start)), steps)[0]
 
 
-def _landweber(encoder: Network, params: Params, codes: _Codes, step: float, config: Any) -> Any:
-    r"""$x^+ = x + tN'(x)^\top(y - N(x))$ until $\|N(x) - y\|\le1.1\delta$, for each picture."""
+def _landweber(codes: _Codes, choice: list[float], steps: Any, config: dict[str, Any]) -> Any:
+    r"""$x^+ = P(x + tN'(x)^\top(y - N(x)))$ until $\|N(x) - y\|\le1.1\delta$, for each picture.
 
-    @jax.jit
-    def run(params: Params, y: Array, delta: Array) -> Array:
-        def one(x: Array) -> Array:
-            out, pull = jax.vjp(lambda u: encoder(params, u), x)
-            miss = y - out
-            going = jnp.linalg.norm(miss, axis=1) > 1.1 * delta
-            return x + step * jnp.where(going[:, None, None, None], pull(miss)[0], 0)
-
-        x = jnp.zeros((len(y), *encoder.input_shape), y.dtype)
-        return repeat(one, x, config["steps"])
-
-    return run(params, codes.y, codes.delta)
+    The choice: t.
+    """
+    return _iterated(codes, jnp.float32(choice[0]), jnp.int32(steps))
 
 
-_METHODS: dict[str, tuple[Callable[..., Any], str]] = {
-    LIFTED: (_lifted, "alphas"),
-    ADAM: (_adam, "alphas"),
-    LANDWEBER: (_landweber, "landweber_steps"),
+@eqx.filter_jit
+def _iterated(codes: _Codes, length: Array, steps: Array) -> Array:
+    def step(x: Array) -> Array:
+        out, pull = jax.vjp(lambda u: codes.encoder(codes.params, u), x)
+        miss = codes.y - out
+        going = jnp.linalg.norm(miss, axis=1) > 1.1 * codes.delta
+        return jnp.clip(x + length * jnp.where(going[:, None, None, None], pull(miss)[0], 0), 0, 1)
+
+    return repeat(step, codes.start, steps)
+
+
+_METHODS: dict[
+    str, tuple[Callable[..., Any], Callable[[dict[str, Any], float], list[list[float]]]]
+] = {
+    LIFTED: (
+        _lifted,
+        lambda config, noise: [
+            [float(weight), factor * noise]
+            for weight, factors in config["lifted"].items()
+            for factor in factors
+        ],
+    ),
+    ADAM: (
+        _adam,
+        lambda config, noise: [
+            [rate, factor * noise] for rate in config["rates"] for factor in config["adam"]
+        ],
+    ),
+    LANDWEBER: (_landweber, lambda config, noise: [[length] for length in config["landweber"]]),
 }
 
 
@@ -126,16 +155,24 @@ def _run(record: Record) -> None:
             table += _study(record, name, seed)
     report = record.report
     report.heading("The result")
-    columns = ("data", "noise", "method", "parameter", "PSNR, dB", "SSIM", "s")
+    columns = ("data", "noise", "method", "parameters", "PSNR, dB", "SSIM", "steps", "s")
     caption = (
         f"{config['tested']} pictures that no training has seen, codes of {config['code']} numbers"
     )
     report.table(columns, table, caption)
     report.text(
-        "Noise is relative to the root mean square of the codes. The weight α (Landweber: the step) of every method "
-        f"is the best of a grid on {config['tuned']} other pictures, for every noise level anew. Seconds are those of "
-        "one batched call without compilation."
+        "Noise is relative to the root mean square of the codes. Parameters are the best of a grid on "
+        f"{config['tuned']} other pictures, for every noise level anew: the weight of the output's penalty and α for lifted "
+        "inversion, the rate and α for Adam, as many each, α in proportion to the noise; the step for Landweber. Adam "
+        "and Landweber have as many steps as take the seconds of the lifted sweeps (one batched call, without "
+        "compilation, measured before the runs). All keep pictures in [0, 1]."
     )
+    for label, found in record.figures["one batched call"].items():
+        report.text(
+            f"{label}: {found['codes']} codes inverted in one batched call of {found['sweeps']} sweeps from the decoder's "
+            f"output: {found['s']:.1f} s, {found['psnr']:.2f} dB, {found['bytes'] / 2**20:.0f} MiB of memory as the "
+            "compiler states it."
+        )
 
 
 class _Coder(NamedTuple):
@@ -173,6 +210,30 @@ def _trained(
     )
 
 
+class _Data(NamedTuple):
+    """Pictures to tune with and to test with, and the trained network."""
+
+    coder: _Coder
+    tuned: Float[np.ndarray, "n h w 1"]
+    tested: Float[np.ndarray, "n h w 1"]
+    seed: int
+
+    def codes(self, pictures: Any, noise: float, warm: bool, seed: int) -> _Codes:
+        """Noise relative to the root mean square of the codes."""
+        coder = self.coder
+        clean = coder.encoder(coder.params, jnp.asarray(pictures))
+        level = noise * jnp.sqrt(jnp.mean(clean**2))
+        rough = level * jax.random.normal(jax.random.key(seed), clean.shape, clean.dtype)
+        y = clean + rough
+        start = jnp.clip(coder.decoder(coder.back, y), 0, 1) if warm else jnp.zeros_like(pictures)
+        norms = jnp.linalg.norm(rough, axis=1)
+        return _Codes(coder.encoder, coder.params, y, start, norms, noise)
+
+    def decoded(self, y: Array) -> Float[np.ndarray, "n h w 1"]:
+        """Pictures by the decoder."""
+        return np.asarray(jnp.clip(self.coder.decoder(self.coder.back, y), 0, 1))
+
+
 def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
     config, data = record.config, load(name)
     side = data.train.x.shape[1]
@@ -182,66 +243,122 @@ def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
     )
     coder = _trained(record, name, seed, x[: config["samples"]])
     tuned, tested = np.split(unseen[: config["tuned"] + config["tested"]], [config["tuned"]])
-    table, found = [], {m: [] for m in (DECODER, *_METHODS)}
+    given = _Data(coder, tuned, tested, seed)
+    steps = _steps(given, config)
+    label = f"{name}, seed {seed}"
+    record.say(f"{label}, steps: {steps}")
+    table, found = [], {m: [] for m in (DECODER, *_METHODS, *(m + WARM for m in _METHODS))}
     for noise in config["noise"]:
-        search = _codes(coder.encoder, coder.params, tuned, noise, seed)
-        codes = _codes(coder.encoder, coder.params, tested, noise, seed + 1)
-        shown, rows = _inverted(coder, search, codes, config)
-        for method, parameter, seconds in rows:
+        shown, rows = _inverted(given, noise, steps, config)
+        for method, choice, count, seconds in rows:
             psnr, ssim = scores(shown[method], tested).mean(axis=0)
-            found[method].append({"psnr": psnr, "ssim": ssim, "s": seconds, "best": parameter})
-            numbers = (f"{psnr:.2f}", f"{ssim:.4f}", f"{seconds:.1f}" if seconds else "")
-            table.append((name, f"{noise:g}", method, parameter, *numbers))
+            best = ", ".join(f"{number:.3g}" for number in choice)
+            figures = {"psnr": psnr, "ssim": ssim, "s": seconds, "best": best, "steps": count}
+            found[method].append(figures)
+            numbers = (
+                f"{psnr:.2f}",
+                f"{ssim:.4f}",
+                str(count or ""),
+                f"{seconds:.1f}" if count else "",
+            )
+            table.append((name, f"{noise:g}", method, best, *numbers))
             record.say(" ".join(table[-1]))
         if noise in config["shown_noise"]:
-            few = {label: images[: config["shown"]] for label, images in shown.items()}
+            few = {m: images[: config["shown"]] for m, images in shown.items() if WARM not in m}
             plot = comparison(few, side=side // 3, zoom=1)
             record.report.figure(plot, f"{name}, noise {noise:g}")
-    record.figures[f"{name}, seed {seed}"] = found
+    record.figures[label] = found
     lines = {m: (config["noise"], [[r["psnr"] for r in rows]]) for m, rows in found.items()}
-    plot = curves(lines, "noise of the code", "PSNR, dB", baseline=(DECODER,))
-    record.report.figure(plot, f"{name}, seed {seed}")
-    clean = ", ".join(f"{m} {rows[0]['psnr']:.2f} dB" for m, rows in found.items())
+    dashed = (DECODER, *(m + WARM for m in _METHODS))
+    plot = curves(lines, "noise of the code", "PSNR, dB", baseline=dashed)
+    record.report.figure(plot, label)
+    clean = ", ".join(f"{m} {rows[0]['psnr']:.2f} dB" for m, rows in found.items() if WARM not in m)
     record.headline.append(f"{name}, clean: {clean}")
+    many = record.figures.setdefault("one batched call", {})
+    many[label] = _many(given, unseen[: config["many"]], found[LIFTED + WARM], config)
     return table
 
 
+def _steps(given: _Data, config: dict[str, Any]) -> dict[str, int]:
+    """Sweeps, and as many steps of the other methods as take the same time."""
+    noise = config["noise"][-1]
+    codes = given.codes(given.tested, noise, False, 0)
+    trial = {LIFTED: config["sweeps"], ADAM: config["trial"], LANDWEBER: config["trial"]}
+    times: dict[str, list[float]] = {m: [] for m in trial}
+    for _ in range(4):  # in turns, as the machine's load changes
+        for method, count in trial.items():
+            solve, grid = _METHODS[method]
+            choice = grid(config, noise)[0]
+            call = functools.partial(solve, codes, choice, count, config)
+            times[method].append(_timed(call)[1])
+    each = {m: min(times[m][1:]) / count for m, count in trial.items()}  # the first call compiles
+    return {m: max(1, round(config["sweeps"] * each[LIFTED] / each[m])) for m in trial}
+
+
+def _timed(call: Callable[[], Any]) -> tuple[np.ndarray, float]:
+    begin = time.perf_counter()
+    found = np.asarray(call())
+    return found, time.perf_counter() - begin
+
+
 def _inverted(
-    coder: _Coder, search: _Codes, codes: _Codes, config: dict[str, Any]
-) -> tuple[dict[str, Any], list[tuple[str, str, float]]]:
-    """Pictures by method, and (method, best parameter, seconds)."""
-    shown = {"picture": codes.pictures, DECODER: np.asarray(coder.decoder(coder.back, codes.y))}
-    rows = [(DECODER, "", 0.0)]
-    model = (coder.encoder, coder.params)
-    for method, (solve, grid) in _METHODS.items():
-        quality = {
-            g: _psnr(solve(*model, search, g, config), search.pictures) for g in config[grid]
-        }
-        best = max(quality, key=lambda g: quality[g])
-        jax.block_until_ready(solve(*model, codes, best, config))
-        begin = time.perf_counter()
-        shown[method] = np.asarray(solve(*model, codes, best, config))
-        rows.append((method, f"{best:g}", time.perf_counter() - begin))
+    given: _Data, noise: float, steps: Mapping[str, int], config: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, list[float], int, float]]]:
+    """Pictures by method, and (method, best parameters, steps, seconds)."""
+    shown: dict[str, Any] = {"picture": given.tested}
+    rows: list[tuple[str, list[float], int, float]] = [(DECODER, [], 0, 0.0)]
+    for warm in (False, True):
+        search = given.codes(given.tuned, noise, warm, given.seed)
+        codes = given.codes(given.tested, noise, warm, given.seed + 1)
+        shown[DECODER] = given.decoded(codes.y)
+        for method, (solve, grid) in _METHODS.items():
+            count = steps[method]
+            quality = [
+                (_psnr(solve(search, choice, count, config), given.tuned), choice)
+                for choice in grid(config, max(noise, config["least_noise"]))
+            ]
+            best = max(quality)[1]
+            if method == LIFTED:  # the others have one program, which is compiled
+                solve(codes, best, count, config)
+            label = method + WARM * warm
+            call = functools.partial(solve, codes, best, count, config)
+            shown[label], seconds = _timed(call)
+            rows.append((label, best, count, seconds))
     return shown, rows
+
+
+def _many(given: _Data, pictures: Any, found: list[Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Seconds and memory of one batched call, at the second noise level."""
+    place = min(1, len(found) - 1)
+    weight, alpha = (float(number) for number in found[place]["best"].split(", "))
+    codes = given.codes(pictures, config["noise"][place], True, given.seed)
+    sweeps = config["sweeps"]
+    once = _solver(codes.encoder, weight, 1, config)
+    begin = invert(*codes[:3], _PRIOR, alpha, solver=once, start=codes.start).point
+    solver = _solver(codes.encoder, weight, sweeps, config)
+
+    @jax.jit
+    def run(params: Params, y: Array, point: Point) -> Array:
+        alphas = jnp.full(len(y), alpha, y.dtype)
+        return solver.solve(codes.encoder, params, _PRIOR, alphas, y, point).point.x
+
+    program = run.lower(codes.params, codes.y, begin).compile()
+    memory: Any = program.memory_analysis()
+    x, seconds = _timed(lambda: program(codes.params, codes.y, begin))
+    sizes = [getattr(memory, f"{kind}_size_in_bytes") for kind in ("temp", "argument", "output")]
+    figures = {"psnr": _psnr(x, pictures), "codes": len(x), "sweeps": sweeps}
+    return {**figures, "s": seconds, "bytes": sum(sizes), "noise": codes.noise}
 
 
 def _renamed(network: Network, layers: list[Any]) -> Params:
     return {node.name: layer for node, layer in zip(network.nodes, layers, strict=True)}
 
 
-def _codes(encoder: Network, params: Params, pictures: Any, noise: float, seed: int) -> _Codes:
-    """Noise relative to the root mean square of the codes."""
-    clean = encoder(params, jnp.asarray(pictures))
-    level = noise * jnp.sqrt(jnp.mean(clean**2))
-    rough = level * jax.random.normal(jax.random.key(seed), clean.shape, clean.dtype)
-    return _Codes(clean + rough, pictures, jnp.linalg.norm(rough, axis=1))
-
-
 AUTOENCODER_INVERSION = Experiment(
     name="autoencoder-inversion",
     title="Pictures from their codes",
     lead="The encoder of a convolutional autoencoder, inverted by its lifted energy and total variation, against the "
-    "decoder that was trained with it and against automatic differentiation: which picture is nearest?",
+    "decoder that was trained with it, and, at equal seconds, against automatic differentiation: which picture is nearest?",
     config={
         "data": ["fashion-mnist", "mnist"],
         "samples": 20000,
@@ -251,14 +368,18 @@ AUTOENCODER_INVERSION = Experiment(
         "epochs": 6,
         "batch": 100,
         "noise": [0.0, 0.03, 0.1, 0.3],
-        "alphas": [1e-3, 3e-3, 9e-3, 3e-2],
-        "landweber_steps": [0.03, 0.1],
-        "sweeps": 500,
-        "inner": 3,
-        "rate": 1e-2,
-        "steps": 1000,
+        "least_noise": 0.003,
+        "lifted": {"3.0": [0.1, 0.2], "1.0": [0.03, 0.1], "0.1": [0.007, 0.012]},
+        "rates": [1e-2, 3e-2],
+        "adam": [0.05, 0.1, 0.2],
+        "landweber": [0.1, 0.3, 1.0],
+        "sweeps": 200,
+        "inner": 1,
+        "ratio": 0.3,
+        "trial": 100,
         "tuned": 20,
         "tested": 60,
+        "many": 1000,
         "shown": 4,
         "shown_noise": [0.0, 0.1],
         "seeds": [0],
@@ -270,12 +391,15 @@ AUTOENCODER_INVERSION = Experiment(
         "code": 40,
         "epochs": 5,
         "noise": [0.0, 0.1],
-        "alphas": [1e-3, 1e-2],
-        "landweber_steps": [0.1],
-        "sweeps": 50,
-        "steps": 50,
+        "lifted": {"1.0": [0.03]},
+        "rates": [1e-2],
+        "adam": [0.1],
+        "landweber": [0.1],
+        "sweeps": 30,
+        "trial": 20,
         "tuned": 5,
         "tested": 8,
+        "many": 20,
     },
     run=_run,
 )
