@@ -62,4 +62,28 @@ INVERSION = [
         "rest = radius * jnp.linalg.norm(r)",
         "inversion/test_invert.py::test_the_energy_is_the_optimum",
     ),
+    Fault(
+        "inversion/_choice.py",
+        "np.where(above, -1, 1) * math.log(10)",
+        "np.where(above, 1, -1) * math.log(10)",
+        "inversion/test_choice.py::test_the_discrepancy_is_the_noise_level",
+    ),
+    Fault(
+        "inversion/_invert_file.py",
+        "return found * math.sqrt(math.prod(shape))",
+        "return found",
+        "inversion/test_invert_file.py::test_auto_meets_the_noise_level",
+    ),
+    Fault(
+        "inversion/_examples.py",
+        "if kind.hasobject:",
+        "if kind.hasobject and not kind.hasobject:",
+        "inversion/test_invert_file.py::test_bad_input_is_one_line_and_nothing_is_written",
+    ),
+    Fault(
+        "_files.py",
+        "os.replace(path, old)",
+        "shutil.rmtree(path)",
+        "numerics/test_files.py::test_a_folder_whose_new_name_is_refused_keeps_its_content",
+    ),
 ]

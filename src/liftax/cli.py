@@ -178,8 +178,9 @@ def _say(line: str) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name in ("matplotlib", "PIL"):
-        return f"{error.name} is not installed; run: pip install 'liftax[experiments]'"
+    extras = {"matplotlib": "experiments", "PIL": "experiments", "onnx": "onnx"}
+    if isinstance(error, ModuleNotFoundError) and error.name in extras:
+        return f"{error.name} is not installed; run: pip install 'liftax[{extras[error.name]}]'"
     return " ".join(str(error).split())
 
 

@@ -1,13 +1,22 @@
 """Files are complete or absent."""
 
 import json
+import os
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from liftax._files import atomic_write, plain, writable_folder, write_json, write_text
+from liftax._files import (
+    atomic_folder,
+    atomic_write,
+    plain,
+    replaceable,
+    writable_folder,
+    write_json,
+    write_text,
+)
 
 
 def test_replaces_only_when_complete(tmp_path: Path) -> None:
@@ -83,3 +92,23 @@ def test_a_folder_that_refuses_files_is_found_by_writing() -> None:
     """Mode bits do not bind root, but nobody can make a file in /proc."""
     with pytest.raises(ValueError, match=r"^out: cannot write to the folder '/proc' \("):
         writable_folder("/proc", "out")
+
+
+def test_a_folder_whose_new_name_is_refused_keeps_its_content(tmp_path: Path, monkeypatch) -> None:
+    """The second of the two renames fails: the old folder gets its name back."""
+    out = tmp_path / "out"
+    with atomic_folder(out, ["a"]) as folder:
+        (folder / "a").write_text("old")
+
+    def rename(source: Path, target: Path, replace=os.replace) -> None:
+        if source.name.endswith(".tmp"):
+            raise OSError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", rename)
+    with pytest.raises(OSError, match="Permission denied"), atomic_folder(out, ["a"]) as folder:
+        (folder / "a").write_text("new")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert (out / "a").read_text() == "old"
+    with pytest.raises(ValueError, match="holds other things, such as 'a'; give a new one"):
+        replaceable(out, ["b"])

@@ -27,6 +27,7 @@ from liftax.inversion._regulariser import AbstractPrior
 from liftax.networks import Network, Params
 
 _FILES = ("x.npy", "metrics.json", "report.html", "pictures")
+_SINGLE = 2e-5  # what rounding leaves of a relative gap in single precision
 _MOST_AT_ONCE = 2**23  # entries of all activations in one program
 
 
@@ -71,7 +72,7 @@ def invert_file(
             `imaging.noise_level` where outputs are pictures.
         original: the true inputs, a file like `data`, for errors, PSNR and SSIM.
         budget: the most iterations (of deeper networks: sweeps), and the tolerance that ends them;
-            None for those of the solver.
+            None for those of the solver, 2e-5 for the gap in single precision.
 
     Raises:
         FileNotFoundError: for files that are not there.
@@ -86,7 +87,7 @@ def invert_file(
     network, params = load_network(model)
     params = jax.tree.map(_at_least_single, params)
     prior = named_regulariser(regulariser, tuple(network.input_shape))
-    solver = default_solver(network, *budget)
+    solver = default_solver(network, budget[0], _tolerance(network, params, budget[1]))
     outputs = _outputs(network, params, data)
     truth = None if original is None else _originals(original, network, len(outputs.values))
     levels = _levels(outputs, noise) if weight is None else None
@@ -207,6 +208,12 @@ def _weight(alpha: float | str, regulariser: str) -> float | None:
 def _at_least_single(array: Array) -> Array:
     """Half precision is too coarse to iterate in."""
     return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+
+
+def _tolerance(network: Network, params: Params, given: float | None) -> float | None:
+    """None for that of the solver."""
+    double = all(leaf.dtype.itemsize > 4 for leaf in jax.tree.leaves(params))
+    return given if given is not None or double or len(network.nodes) > 1 else _SINGLE
 
 
 def _outputs(network: Network, params: Params, data: str | Path) -> Examples:
