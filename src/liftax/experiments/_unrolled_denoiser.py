@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from liftax.imaging import AbstractOperator, half_quadratic
-from liftax.networks import Network, Params, Prior, half_quadratic_network
+from liftax.networks import Network, Params, Prior, half_quadratic_network, proximal_gradient
 from liftax.restoration import Denoiser, load_denoiser
 
 # Of `liftax restore`: the denoiser's first level and how many, for blurs and for missing pixels; the
@@ -37,7 +37,7 @@ class Unrolled(NamedTuple):
         denoiser: a ``ddfb``, free.
         levels: noise levels of the denoisings.
         noise: of the measurements.
-        weight: of the quadratic term, as in `half_quadratic`.
+        weight: of the quadratic term, as in `half_quadratic`; or the length of the steps.
         layers: how many of the denoiser's, from the first one on.
     """
 
@@ -47,12 +47,22 @@ class Unrolled(NamedTuple):
     weight: float
     layers: int
 
-    def network(self, operator: AbstractOperator, start: AbstractOperator | None = None) -> Network:
-        """For images less 0.5."""
+    @property
+    def prior(self) -> Prior:
+        """Of the denoiser's sizes, for images less 0.5."""
         known = dict(self.denoiser.arguments)
-        prior = Prior(known["features"], known["kernel"], interval=None, layers=self.layers)
+        return Prior(known["features"], known["kernel"], interval=None, layers=self.layers)
+
+    def network(self, operator: AbstractOperator, start: AbstractOperator | None = None) -> Network:
+        """With the whole data term."""
         steps = [(level / self.noise) ** 2 / self.weight for level in self.levels]
-        return half_quadratic_network(operator, prior, steps, start=start)
+        return half_quadratic_network(operator, self.prior, steps, start=start)
+
+    def filtered(self, operator: AbstractOperator, back: AbstractOperator) -> Network:
+        """With steps of the length `weight` on the data term that another operator takes back."""
+        return proximal_gradient(
+            operator, self.prior, len(self.levels), step=self.weight, back=back
+        )
 
     def initial(self, network: Network, key: PRNGKeyArray) -> Params:
         """The denoiser's filters in every iteration, and its thresholds for the level of each.

@@ -47,21 +47,30 @@ class Multiple(AbstractOperator):
 
 
 class DataStep(AbstractOperator):
-    r"""$I - tA^\top A$: a gradient step of length $t$ on $\frac12\|Ax\|^2$.
+    r"""$I - tBA$; with $B = A^\top$ a gradient step of length $t$ on $\frac12\|Ax\|^2$.
 
-    The norm is that of `power_norm`, at most 1 for $t\le2/\|A\|^2$.
+    The norm is that of `power_norm`, for $B = A^\top$ at most 1 if $t\le2/\|A\|^2$.
+
+    Attributes:
+        operator: $A$.
+        step: $t$.
+        back: $B$, such as `FilteredBackProjection`; by default $A^\top$.
     """
 
     in_shape: Shape = eqx.field(static=True)
     operator: AbstractOperator
     step: float = eqx.field(static=True)
+    back: AbstractOperator
 
-    def __init__(self, operator: AbstractOperator, step: float):
+    def __init__(
+        self, operator: AbstractOperator, step: float, back: AbstractOperator | None = None
+    ):
         """See the class."""
         self.operator, self.step, self.in_shape = operator, step, operator.in_shape
+        self.back = Adjoint(operator) if back is None else back
 
     def apply(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        slope = adjoint(self.operator, self.operator.apply(x))
+        slope = self.back.apply(self.operator.apply(x))
         return x - jnp.asarray(self.step, x.dtype) * slope
 
     def norm(self) -> Float[Array, ""]:

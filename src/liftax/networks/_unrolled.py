@@ -60,6 +60,7 @@ def proximal_gradient(
     *,
     step: float | None = None,
     start: AbstractOperator | None = None,
+    back: AbstractOperator | None = None,
 ) -> Network:
     r"""Unrolled gradient steps on $\frac12\|Ax - y\|^2$ and denoising by turns.
 
@@ -76,16 +77,19 @@ def proximal_gradient(
         iterations: K.
         step: t, at most $2/\|A\|^2$; None for $1/(1.02\|A\|^2)$.
         start: $S$; None for $A^\top$.
+        back: $B$ in place of $A^\top$ everywhere, such as `FilteredBackProjection`: few steps then
+            do what takes many. t has no limit then, and None stands for 1.
 
     Raises:
         ValueError: for no iterations, or a step beyond the limit.
 
     Source: Combettes & Wajs (2005); Gregor & LeCun (2010) for unrolling.
     """
-    t = _gradient_step(operator, step)
-    ahead = DataStep(operator, t)
+    free = 1.0 if step is None else step
+    t = _gradient_step(operator, step) if back is None else free
+    ahead = DataStep(operator, t, back)
     term = _Term(ahead, t, Multiple(ahead, -1.0))
-    return _splitting(operator, prior, [term] * positive(iterations), start)
+    return _splitting(operator, prior, [term] * positive(iterations), start, back)
 
 
 def half_quadratic_network(
@@ -179,10 +183,11 @@ def _splitting(
     prior: Prior,
     terms: list[_Term],
     start: AbstractOperator | None,
+    behind: AbstractOperator | None = None,
 ) -> Network:
     inside = constraint(prior.interval)
     _, back = _filters(operator, prior)
-    nodes = _beginning(operator, prior, terms[0], start)
+    nodes = _beginning(operator, prior, terms[0], start, behind)
     bound = None if prior.tied else 1.0
     for k in range(1, len(terms) + 1):
         x = f"x{k}"
@@ -245,9 +250,10 @@ def _beginning(
     prior: Prior,
     term: _Term,
     start: AbstractOperator | None,
+    behind: AbstractOperator | None = None,
 ) -> list[Node]:
-    r"""Nodes for $Sy$, $A^\top y$ and a first step on the data term."""
-    back = Adjoint(operator)
+    r"""Nodes for $Sy$, $A^\top y$ (or $By$) and a first step on the data term."""
+    back = Adjoint(operator) if behind is None else behind
     target = term.target
     if not isinstance(target, AbstractOperator):
         target = Multiple(Identity(operator.in_shape), target)
