@@ -23,6 +23,8 @@ from liftax.inversion._invert import default_solver as default_solver
 from liftax.inversion._invert import invert as invert
 from liftax.inversion._invert_file import Inverted as Inverted
 from liftax.inversion._invert_file import invert_file as invert_file
+from liftax.inversion._landweber import Iterates as Iterates
+from liftax.inversion._landweber import landweber as landweber
 from liftax.inversion._names import REGULARISERS as REGULARISERS
 from liftax.inversion._names import named_regulariser as named_regulariser
 from liftax.inversion._primal_dual import Point as Point
