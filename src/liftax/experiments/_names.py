@@ -16,6 +16,7 @@ from liftax.experiments._implicit_step import IMPLICIT_STEP
 from liftax.experiments._inpainting import INPAINTING
 from liftax.experiments._optimisers import OPTIMISERS
 from liftax.experiments._penalties import PENALTIES_STUDY
+from liftax.experiments._perceptron_inversion import PERCEPTRON_INVERSION
 from liftax.experiments._pnn_denoising import PNN_DENOISING
 from liftax.experiments._pnp import PNP
 from liftax.experiments._resnet_inversion import RESNET_INVERSION
@@ -43,6 +44,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         PNN_DENOISING,
         PNP,
         AUTOENCODER_INVERSION,
+        PERCEPTRON_INVERSION,
         CLASSIFIER_INVERSION,
         SHALLOW_INVERSION,
         RESNET_INVERSION,
