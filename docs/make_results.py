@@ -288,6 +288,39 @@ def codes(metrics: dict[str, Any]) -> str:
     )
 
 
+def perceptron(metrics: dict[str, Any]) -> str:
+    """PSNR and SSIM by noise and method with the certificates, and the rates of the error."""
+    rows, rates = [], []
+    for name, figures in metrics["figures"].items():
+        if name.startswith("rates"):
+            rates += [
+                [
+                    label,
+                    f"{f['rate']:.3f}",
+                    f"{f['fitted']} of {len(f['delta'])}",
+                    f"{sum(e <= b for e, b in zip(f['error'], f['bound'], strict=True))}"
+                    f" of {len(f['delta'])}",
+                ]
+                for label, f in figures.items()
+            ]
+            continue
+        rows += [
+            [
+                noise,
+                method,
+                *(f"{fmean(f[k]):.{d}f}" for k, d in (("psnr", 2), ("ssim", 4))),
+                f"{max(f['gap']):.1e}" if "gap" in f else "",
+                str(max(f["iterations"])) if "iterations" in f else "",
+                f"{f['s']:.0f}",
+            ]
+            for noise, by in figures.items()
+            for method, f in by.items()
+        ]
+    columns = ["noise", "method", "PSNR, dB", "SSIM", "largest gap", "most iterations", "s"]
+    heads = ["regulariser", "rate in δ", "fitted to", "errors below the bound"]
+    return table(columns, rows) + "\n" + table(heads, rates)
+
+
 SECTIONS = {
     "classification": classification,
     "implicit-step": methods,
@@ -306,6 +339,7 @@ SECTIONS = {
     "tomography": restoration,
     "pnp": plug_and_play,
     "autoencoder-inversion": codes,
+    "perceptron-inversion": perceptron,
 }
 
 

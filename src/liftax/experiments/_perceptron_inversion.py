@@ -116,7 +116,7 @@ def _inverted(
 ) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
     """By method: the pictures, and what is known of them."""
     given, found = (network, params, outputs.y), {}
-    norm = np.linalg.norm(_weight(params), 2)
+    norm = float(np.linalg.norm(_weight(params), 2))
     for method, prior in ((TV, TotalVariation()), (TIKHONOV, Tikhonov(_GREY))):
         begin, alpha, start = time.perf_counter(), config["alpha"], None
         if outputs.delta.max() > 0:

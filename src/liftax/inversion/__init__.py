@@ -3,6 +3,7 @@
 from liftax.inversion._block_descent import BlockDescent as BlockDescent
 from liftax.inversion._bounds import bregman_distance as bregman_distance
 from liftax.inversion._bounds import error_bound as error_bound
+from liftax.inversion._bregman_iterations import bregman_iterations as bregman_iterations
 from liftax.inversion._certificate import Certificate as Certificate
 from liftax.inversion._certificate import certificate as certificate
 from liftax.inversion._certificate import smallest_rho as smallest_rho
@@ -23,6 +24,8 @@ from liftax.inversion._invert import default_solver as default_solver
 from liftax.inversion._invert import invert as invert
 from liftax.inversion._invert_file import Inverted as Inverted
 from liftax.inversion._invert_file import invert_file as invert_file
+from liftax.inversion._l_curve import LCurve as LCurve
+from liftax.inversion._l_curve import l_curve as l_curve
 from liftax.inversion._landweber import Iterates as Iterates
 from liftax.inversion._landweber import landweber as landweber
 from liftax.inversion._names import REGULARISERS as REGULARISERS

@@ -76,10 +76,14 @@ class PrimalDual(eqx.Module):
         alpha: Float[Array, ""],
         y: Float[Array, "..."],
         start: "Point",
+        tilt: Float[Array, "..."] | None = None,
     ) -> "Solved":
-        """The minimiser for one output y, from the start."""
+        r"""The minimiser for one output y, from the start; of the energy $+ \langle t, Wx\rangle$
+        with a tilt t, whose gap is then relative to the energy without.
+        """
         shape = prior.input(start.x).shape
-        problem = _Problem(self, data, prior, (alpha, y), shape)
+        aim = y if tilt is None else y - tilt
+        problem = _Problem(self, data, prior, (alpha, y, aim), shape)
         lipschitz = data.lipschitz(shape, y.dtype)
         squares = [jnp.asarray(t.norm(), y.dtype) ** 2 for t in problem.dual]
         size = alpha**2 * sum(squares, jnp.zeros((), y.dtype))
@@ -172,11 +176,11 @@ class _Problem:
         solver: PrimalDual,
         data: DataTerm,
         prior: AbstractPrior,
-        numbers: tuple[Array, Array],
+        numbers: tuple[Array, Array, Array],
         shape: Shape,
     ):
         self.solver, self.data, self.prior = solver, data, prior
-        self.alpha, self.y = numbers
+        self.alpha, self.y, self.aim = numbers
         self.first, self.dual = arranged(prior.terms(shape))
 
     def images(self, at: Point, z: Array) -> _Iterate:
@@ -197,7 +201,7 @@ class _Problem:
             for t, v, inner in zip(self.dual, at.q, at.inner, strict=True)
         )
         z = self.data.forward(self.prior.input(x))
-        p = self.solver.data_step.dual(self.data, self.y, (at.p, z, 2 * z - at.z), steps.data)
+        p = self.solver.data_step.dual(self.data, self.aim, (at.p, z, 2 * z - at.z), steps.data)
         new = self.images(Point(x, q, p), z)
         over = steps.relaxation
         ahead = jax.tree.map(lambda a, b: a + over * (b - a), at, new)
@@ -211,7 +215,7 @@ class _Problem:
         gaps = [jnp.maximum(v + t.conjugate(u) - jnp.sum(u * image), 0) for t, u, image, v in pairs]
         total = alpha * sum(values, zero)
         # B(y, z) + F*(p) - <p, z> = B(y + p, z).
-        gap = alpha * sum(gaps, zero) + self.data.value(self.y + at.p, at.z)
+        gap = alpha * sum(gaps, zero) + self.data.value(self.aim + at.p, at.z)
         r = at.slope + at.pull
         far = jnp.maximum(2 * jnp.linalg.norm(at.x), jnp.asarray(math.sqrt(at.x.size), r.dtype))
         radius = far if self.solver.radius is None else jnp.asarray(self.solver.radius, r.dtype)

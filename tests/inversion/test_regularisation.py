@@ -1,0 +1,96 @@
+"""Bregman iterations and the L-curve."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import liftax
+from liftax.inversion import (
+    PrimalDual,
+    Tikhonov,
+    TotalVariation,
+    bregman_iterations,
+    data_term,
+    l_curve,
+)
+from tests.inversion.problems import layer
+
+EXACT = PrimalDual(40000, 1e-10)
+
+
+def test_with_a_squared_norm_they_are_iterated_tikhonov() -> None:
+    """(WW' + α) x_{k+1} = W (y - b) + α x_k, from 0: residuals fall, and vanish at last."""
+    network, params, x, _ = layer("identity")
+    y = np.asarray(network(params, jnp.asarray(x))) + 0.1
+    w, b = (np.asarray(params["out"][k]) for k in ("weight", "bias"))
+    found = bregman_iterations(network, params, y, Tikhonov(), 2.0, 0.0, solver=EXACT, iterations=6)
+    expected = np.zeros((2, 16))
+    misses = [np.linalg.norm(y - b, axis=1)]
+    for _ in range(6):
+        right = (y - b) @ w.T + 2.0 * expected
+        expected = np.linalg.solve(w @ w.T + 2.0 * np.eye(16), right.T).T
+        misses.append(np.linalg.norm(expected @ w + b - y, axis=1))
+    np.testing.assert_allclose(found.x.reshape(2, -1), expected, atol=1e-4)
+    np.testing.assert_allclose(found.residuals, misses, rtol=1e-4)
+    assert np.all(np.diff(found.residuals, axis=0) < 0)
+    assert found.stopped.tolist() == [6, 6] and not found.met.any()
+
+
+def test_the_data_term_falls_and_the_discrepancy_stops() -> None:
+    """ReLU and total variation; every output stops at its own iteration."""
+    network, params, _, y = layer(outputs=12)
+    given = (network, params, y, TotalVariation(), 0.1)
+    data, values = data_term(network, params), []
+    for k in (1, 2, 3, 4):
+        found = bregman_iterations(*given, 0.0, solver=EXACT, iterations=k)
+        z = [data.forward(x) for x in found.x]
+        values.append([float(data.value(jnp.asarray(u), v)) for u, v in zip(y, z, strict=True)])
+    assert np.all(np.diff(values, axis=0) <= 1e-12)
+    assert np.all(np.array(values[-1]) < values[0])
+    alone = liftax.invert(network, params, y, TotalVariation(), 0.1, solver=EXACT)
+    first = bregman_iterations(*given, 0.0, solver=EXACT, iterations=1)
+    np.testing.assert_allclose(first.x, alone.x, atol=1e-6)
+    levels = 1.0001 * np.array([found.residuals[2, 0], found.residuals[4, 1]])
+    stopped = bregman_iterations(*given, levels, solver=EXACT)
+    assert stopped.met.all()
+    for sample, level in enumerate(levels):
+        k = int(stopped.stopped[sample])
+        assert stopped.residuals[k, sample] <= level < stopped.residuals[k - 1, sample]
+    miss = np.linalg.norm(np.asarray(network(params, stopped.x)) - y, axis=1)
+    np.testing.assert_allclose(stopped.residuals[-1], miss, rtol=1e-9)
+
+
+def test_the_corner_is_that_of_the_closed_form() -> None:
+    """Tikhonov on a linear layer: the curve by the normal equations, its curvature by NumPy."""
+    network, params, x, _ = layer("identity", outputs=16)
+    rng = np.random.default_rng(0)
+    u, _, v = np.linalg.svd(params["out"]["weight"])
+    w, b = u * np.logspace(0, -3, 16) @ v, np.zeros(16)
+    params = {"out": {"weight": jnp.asarray(w), "bias": jnp.asarray(b)}}
+    y = x.reshape(2, 16) @ w + 0.01 * rng.normal(size=(2, 16))
+    alphas = np.logspace(-4.5, 1, 12)
+    found = l_curve(network, params, y, Tikhonov(), alphas, solver=EXACT)
+    inputs = [np.linalg.solve(w @ w.T + a * np.eye(16), w @ (y - b).T).T for a in alphas]
+    misses = np.array([np.linalg.norm(u @ w + b - y, axis=1) for u in inputs])
+    values = np.array([0.5 * np.sum(u**2, axis=1) for u in inputs])
+    np.testing.assert_allclose(found.residuals, misses, rtol=1e-2)
+    np.testing.assert_allclose(found.values, values, rtol=1e-2)
+    assert np.all(np.diff(found.residuals, axis=0) > 0)
+    assert np.all(np.diff(found.values, axis=0) < 0)
+    dense = np.stack([np.log(misses), np.log(values)])
+    slopes = np.gradient(dense, np.log(alphas), axis=1)
+    bends = np.gradient(slopes, np.log(alphas), axis=1)
+    cross = slopes[0] * bends[1] - slopes[1] * bends[0]
+    expected = (cross / np.sum(slopes**2, axis=0) ** 1.5)[1:-1]
+    np.testing.assert_array_equal(found.alpha, alphas[1 + np.argmax(expected, axis=0)])
+    assert np.all((found.alpha > 1e-5) & (found.alpha < 1e-1))  # the corner, and no end
+
+
+def test_misuse_is_named() -> None:
+    network, params, _, y = layer()
+    with pytest.raises(ValueError, match="at least five different positive"):
+        l_curve(network, params, y, Tikhonov(), [1.0, 2.0])
+    with pytest.raises(ValueError, match="iterations must be at least 1"):
+        bregman_iterations(network, params, y, Tikhonov(), 1.0, 0.1, iterations=0)
+    with pytest.raises(ValueError, match="delta must be at least 0"):
+        bregman_iterations(network, params, y, Tikhonov(), 1.0, -0.1)
