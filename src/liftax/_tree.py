@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -14,12 +15,14 @@ def norm(tree: Any) -> Float[Array, ""]:
 
 def normal(key: Any, tree: Any) -> Any:
     """Independent standard normal entries in the shapes and dtypes of ``tree``."""
-    leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(key, max(len(leaves), 1))
-    drawn = [
-        jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=False)
-    ]
-    return jax.tree.unflatten(structure, drawn)
+    leaves = jax.tree.leaves(tree)
+    if not leaves:
+        return tree
+    # One draw for all: a generator for each leaf takes long to compile.
+    sizes = [leaf.size for leaf in leaves]
+    drawn = jax.random.normal(key, (sum(sizes),), jnp.result_type(*leaves))
+    parts = iter(jnp.split(drawn, np.cumsum(sizes)[:-1]))
+    return jax.tree.map(lambda leaf: next(parts).reshape(leaf.shape).astype(leaf.dtype), tree)
 
 
 def inner(a: Any, b: Any) -> Float[Array, ""]:

@@ -11,6 +11,8 @@ Steps = dict[str, Any]
 Probes = dict[str, Any]
 Constants = dict[str, Array]
 
+WARM_UP = 30
+
 
 class AbstractBlock(eqx.Module):
     """The part of the energy that depends on some variables, $f(x) + h(x)$, $f$ smooth, $h$ simple.
@@ -42,7 +44,7 @@ class AbstractBlock(eqx.Module):
 
     @abc.abstractmethod
     def probes(self, key: PRNGKeyArray) -> Probes:
-        """Random vectors for `curvature` to start from."""
+        """Vectors for `curvature` to start from, random ones after `WARM_UP` iterations."""
 
     @abc.abstractmethod
     def curvature(self, probes: Probes, iterations: int) -> tuple[Constants, Probes]:

@@ -1,8 +1,10 @@
 """Lipschitz constants of the blocks, by power iteration from a carried vector."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -14,7 +16,33 @@ from liftax.blocks._block import Constants, Probes
 from liftax.networks import INPUT, Network, Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
 
-Operator = Callable[[Any], Any]
+# Fewer operators of one kind, or more entries in all, are iterated on one by one: a stack of them
+# is a copy.
+_MANY, _LARGEST = 8, 2**22
+
+
+class _Gram(NamedTuple):
+    """A positive semi-definite operator, by its data.
+
+    Attributes:
+        apply: (data, vector) → image.
+        data: of this operator.
+        kind: what else it is made of, a map first; operators of equal kinds have the same `apply`.
+    """
+
+    apply: Callable[[Any, Any], Any]
+    data: Any
+    kind: tuple[Any, ...]
+
+    def like(self, other: "_Gram") -> bool:
+        """Whether both could be parts of one stack."""
+        if self.kind[1:] != other.kind[1:]:
+            return False
+        shapes = [
+            jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), gram.data) for gram in (self, other)
+        ]
+        # Maps with arrays in them give no plain answer.
+        return shapes[0] == shapes[1] and eqx.tree_equal(self.kind[0], other.kind[0]) is True
 
 
 def state_probes(network: Network, key: PRNGKeyArray, dtype: Any, group: tuple[str, ...]) -> Probes:
@@ -22,14 +50,19 @@ def state_probes(network: Network, key: PRNGKeyArray, dtype: Any, group: tuple[s
 
     Bilinear maps have none: they bound their norms themselves.
     """
-    shapes = network.shapes
-    probes = {
-        _edge(node, position): jnp.zeros((1, *shapes[parent]), dtype)
+    shapes, found = network.shapes, edges(network, group)
+    probes = {edge: jnp.zeros((1, *shapes[parent]), dtype) for edge, parent in found.items()}
+    return _tree.normal(key, probes)
+
+
+def edges(network: Network, group: tuple[str, ...]) -> dict[str, str]:
+    """Names of the edges that leave nodes of the group, with the parent; without bilinear maps."""
+    return {
+        _edge(node, position): parent
         for node in network.nodes
         for position, parent in enumerate(node.parents)
         if parent in group and not isinstance(node.affine, AbstractBilinear)
     }
-    return _tree.normal(key, probes)
 
 
 def parameter_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
@@ -110,16 +143,16 @@ def parameter_curvature(
     return constants, {name: unit for name, (_, unit) in found.items()}
 
 
-def _design(node: Node, states: States) -> Operator:
+def _design(node: Node, states: States) -> _Gram:
     """Gram operator of a node's parameters, for one output channel, as a mean over samples."""
     thin, inputs = node.affine.thin(), tuple(states[p] for p in node.parents)
     samples = inputs[0].shape[0]
 
-    def squared(theta: Params) -> Params:
+    def squared(inputs: tuple[Array, ...], theta: Params) -> Params:
         gradient = parameter_adjoint(thin, theta, inputs, thin.apply(theta, *inputs))
         return jax.tree.map(lambda g: g / samples, gradient)
 
-    return squared
+    return _Gram(squared, inputs, (thin,))
 
 
 def _edge(node: Node, position: int) -> str:
@@ -135,7 +168,7 @@ def _edge_norms(
     steps: int,
 ) -> tuple[Constants, Probes]:
     """Norms of the maps along all edges that leave or join nodes of the group."""
-    operators, norms = {}, {}
+    edges, norms = {}, {}
     for node in network.nodes:
         for position, parent in enumerate(node.parents):
             if parent not in group:
@@ -144,27 +177,46 @@ def _edge_norms(
                 inputs = (states[node.parents[0]], states[node.parents[1]])
                 norms[_edge(node, position)] = jnp.max(node.affine.norms(inputs, position))
             else:
-                operators[_edge(node, position)] = _gram(network, params, node, position)
-    found = _power(operators, {edge: probes[edge] for edge in operators}, steps)
+                edges[_edge(node, position)] = _along(network, params, node, position)
+    found = _power(edges, {edge: probes[edge] for edge in edges}, steps)
     norms |= {edge: jnp.sqrt(square) for edge, (square, _) in found.items()}
     return norms, {**probes, **{edge: unit for edge, (_, unit) in found.items()}}
 
 
-def _gram(network: Network, params: Params, node: Node, position: int) -> Operator:
+def _along(network: Network, params: Params, node: Node, position: int) -> _Gram:
     """The map along one edge, followed by its adjoint."""
-    shapes, theta = network.shapes, params[node.owner]
+    shapes, affine = network.shapes, node.affine
+    given = tuple(shapes[p] for p in node.parents)
 
-    def squared(u: Array) -> Array:
-        rest = tuple(jnp.zeros((1, *shapes[p]), u.dtype) for p in node.parents)
+    def squared(theta: Any, u: Array) -> Array:
+        rest = tuple(jnp.zeros((1, *shape), u.dtype) for shape in given)
         inputs = (*rest[:position], u, *rest[position + 1 :])
-        linear = node.affine.apply(theta, *inputs) - node.affine.apply(theta, *rest)
-        return adjoint(node.affine, theta, rest, position, linear)
+        linear = affine.apply(theta, *inputs) - affine.apply(theta, *rest)
+        return adjoint(affine, theta, rest, position, linear)
 
-    return squared
+    return _Gram(squared, params[node.owner], (affine, given, position))
+
+
+def _stacks(operators: dict[str, _Gram]) -> list[tuple[str, ...]]:
+    """Names by operators that differ in their data only, if there are enough to be worth it."""
+    kinds: list[list[str]] = []
+    for name, gram in operators.items():
+        for known in kinds:
+            if gram.like(operators[known[0]]):
+                known.append(name)
+                break
+        else:
+            kinds.append([name])
+    found: list[tuple[str, ...]] = []
+    for names in kinds:
+        size = sum(leaf.size for leaf in jax.tree.leaves(operators[names[0]].data))
+        worth = len(names) >= _MANY and len(names) * size <= _LARGEST
+        found += [tuple(names)] if worth else [(name,) for name in names]
+    return found
 
 
 def _power(
-    operators: dict[str, Operator], vectors: Probes, steps: int
+    operators: dict[str, _Gram], vectors: Probes, steps: int
 ) -> dict[str, tuple[Float[Array, ""], Any]]:
     """Largest eigenvalues of positive semi-definite operators, from below, and the vectors reached.
 
@@ -172,17 +224,40 @@ def _power(
     too small still gives steps that descend (proximal gradient descends for every step below 2/L).
     """
 
-    def one(operator: Operator, vector: Any) -> tuple[Array, Any]:
+    def one(gram: _Gram, data: Any, vector: Any) -> tuple[Array, Any]:
         tiny = jnp.finfo(jax.tree.leaves(vector)[0].dtype).tiny
         scale = 1 / jnp.maximum(_tree.norm(vector), tiny)
         unit = jax.tree.map(lambda v: v * scale, vector)
-        image = operator(unit)
+        image = gram.apply(data, unit)
         size = _tree.norm(image)
         new = jax.tree.map(lambda i, v: jnp.where(size > tiny, i, v), image, unit)
         return jnp.maximum(size, jnp.sqrt(tiny)), new
 
-    def step(found: dict[str, tuple[Array, Any]]) -> dict[str, tuple[Array, Any]]:
-        return {name: one(operators[name], vector) for name, (_, vector) in found.items()}
+    # Operators of one kind go through one program, which compiles in a time free of the depth.
+    names = _stacks(operators)
+    runs, data, state = [], [], []
+    for group in names:
+        run: Any = functools.partial(one, operators[group[0]])
+        given = operators[group[0]].data, vectors[group[0]]
+        shape: tuple[int, ...] = ()
+        if len(group) > 1:
+            run, shape = jax.vmap(run), (len(group),)
+            given = _stacked([(operators[name].data, vectors[name]) for name in group])
+        runs.append(run)
+        data.append(given[0])
+        state.append((jnp.zeros(shape, jax.tree.leaves(given[1])[0].dtype), given[1]))
 
-    first = {name: one(operators[name], vectors[name]) for name in operators}
-    return first if steps == 1 else repeat(step, first, steps - 1)
+    def step(state: list[tuple[Array, Any]]) -> list[tuple[Array, Any]]:
+        return [run(d, v) for run, d, (_, v) in zip(runs, data, state, strict=True)]
+
+    state = step(state) if steps == 1 else repeat(step, state, steps)
+    found = {}
+    for group, reached in zip(names, state, strict=True):
+        for place, name in enumerate(group):
+            part = (lambda leaf, k=place: leaf[k]) if len(group) > 1 else (lambda leaf: leaf)
+            found[name] = jax.tree.map(part, reached)
+    return found
+
+
+def _stacked(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from liftax import _tree
 from liftax._solution import NoClosedForm
 from liftax.affine import parameter_adjoint
-from liftax.blocks._block import AbstractBlock, Constants, Probes, Steps, Variables
+from liftax.blocks._block import WARM_UP, AbstractBlock, Constants, Probes, Steps, Variables
 from liftax.blocks._curvature import parameter_curvature, parameter_probes
 from liftax.blocks._hyper import hyper_curvature, hyper_gradient
 from liftax.blocks._solve import newton_step
@@ -79,7 +79,8 @@ class ParameterBlock(AbstractBlock):
     def probes(self, key: PRNGKeyArray) -> Probes:
         network, dtype = self.energy.network, self.states[INPUT].dtype
         probes = parameter_probes(network, key, dtype)
-        return {name: p for name, p in probes.items() if network.node(name).owner in self.x}
+        own = {name: p for name, p in probes.items() if network.node(name).owner in self.x}
+        return self.curvature(own, WARM_UP)[1]
 
     def curvature(self, probes: Probes, iterations: int) -> tuple[Constants, Probes]:
         found, probes = parameter_curvature(self.energy, self.states, probes, iterations)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine import AbstractBilinear, adjoint
-from liftax.blocks._block import AbstractBlock, Constants, Probes, Steps, Variables
-from liftax.blocks._curvature import state_curvature, state_probes
+from liftax.blocks._block import WARM_UP, AbstractBlock, Constants, Probes, Steps, Variables
+from liftax.blocks._curvature import edges, state_curvature, state_probes
 from liftax.blocks._solve import solve_states
 from liftax.networks import Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
@@ -28,6 +28,8 @@ class StateBlock(AbstractBlock):
     With Bregman and lifted penalties $\kappa=\varphi$, $c(z)=z$; with MAC-QP
     $\kappa=\frac12\|\cdot\|^2$, $c=\sigma$.
 
+    `warm` are probes of these nodes, and perhaps others, that were iterated on already.
+
     Source: arXiv 2510.09796, section 4.
     """
 
@@ -36,6 +38,7 @@ class StateBlock(AbstractBlock):
     params: Params
     given: States
     z: States
+    warm: Probes | None
 
     def __init__(
         self,
@@ -44,9 +47,11 @@ class StateBlock(AbstractBlock):
         states: States,
         z: States,
         group: tuple[str, ...],
+        warm: Probes | None = None,
     ):
         self.x = {name: states[name] for name in group}
         self.energy, self.params, self.given, self.z = energy, params, states, z
+        self.warm = warm
 
     @property
     def steady(self) -> bool:
@@ -72,8 +77,11 @@ class StateBlock(AbstractBlock):
         return {name: _prox(self.energy, name, v[name], steps[name]) for name in v}
 
     def probes(self, key: PRNGKeyArray) -> Probes:
+        network, group = self.energy.network, tuple(self.x)
+        if self.warm is not None:
+            return {edge: self.warm[edge] for edge in edges(network, group)}
         dtype = jax.tree.leaves(self.x)[0].dtype
-        return state_probes(self.energy.network, key, dtype, tuple(self.x))
+        return self.curvature(state_probes(network, key, dtype, group), WARM_UP)[1]
 
     def curvature(self, probes: Probes, iterations: int) -> tuple[Constants, Probes]:
         group = tuple(self.x)

@@ -12,8 +12,6 @@ from liftax import _tree
 from liftax._iterate import until
 from liftax.blocks._block import AbstractBlock, Constants, Probes, Steps, Variables
 
-_WARM_UP = 30
-
 
 class AbstractStepSize(eqx.Module):
     """A rule that gives every variable of a block its step."""
@@ -57,7 +55,7 @@ class Lipschitz(AbstractStepSize):
             )
 
     def init(self, block: AbstractBlock, key: PRNGKeyArray) -> Any:
-        return block.curvature(block.probes(key), _WARM_UP)[1]
+        return block.probes(key)
 
     def sizes(
         self, block: AbstractBlock, state: Any, start: Variables, direction: Variables, factor: Any
