@@ -298,7 +298,7 @@ def perceptron(metrics: dict[str, Any]) -> str:
                     label,
                     f"{f['rate']:.3f}",
                     f"{f['fitted']} of {len(f['delta'])}",
-                    f"{sum(e <= b for e, b in zip(f['error'], f['bound'], strict=True))}"
+                    f"{sum(b is None or e <= b for e, b in zip(f['error'], f['bound'], strict=True))}"
                     f" of {len(f['delta'])}",
                 ]
                 for label, f in figures.items()
