@@ -321,6 +321,78 @@ def perceptron(metrics: dict[str, Any]) -> str:
     return table(columns, rows) + "\n" + table(heads, rates)
 
 
+def shallow(metrics: dict[str, Any]) -> str:
+    """Errors of inverses by function, noise and method; both kinds of coordinate descent."""
+    figures = metrics["figures"]
+    rows = [
+        [
+            function,
+            *key.removeprefix("noise ").split(", "),
+            spread([f["rms"] for f in runs]),
+            spread([f["largest"] for f in runs]),
+        ]
+        for function, by in figures.items()
+        for key, runs in by.items()
+        if key.startswith("noise")
+    ]
+    units = [
+        [function, label, f"{by['rms']:.4f}", f"{by['sweeps']:.0f}", f"{by['seconds']:.2f}"]
+        for function, f in figures.items()
+        for label, by in (
+            ("unit by unit", f["unit by unit"]),
+            ("whole layer", {k: f["unit by unit"][f"layer's {k}"] for k in _DESCENT}),
+        )
+    ]
+    fits = [[name, spread(f["fit"])] for name, f in figures.items()]
+    parts = [
+        table(["function", "largest error of the network"], fits),
+        table(["function", "noise", "method", "error, rms", "largest"], rows),
+        table(["function", "blocks", "error, rms", "sweeps", "seconds"], units),
+    ]
+    return "\n".join(parts)
+
+
+_DESCENT = ("rms", "sweeps", "seconds")
+
+
+def residual(metrics: dict[str, Any]) -> str:
+    """Spread over starts and errors by network and penalty."""
+    rows, known = [], []
+    for name, by in metrics["figures"].items():
+        bounds = ["none" if by[k] is None else f"{by[k]:.1f}" for k in ("smallest ρ", "sharp ρ")]
+        known.append([name, spread(by["fit"]), *bounds])
+        for label, runs in by.items():
+            if label != "constraint" and not label.startswith("ρ = "):
+                continue
+            for f in runs:
+                curvature = "" if f["curvature"] is None else f"{f['curvature']:.2g}"
+                numbers = [f"{f[k]:.2g}" for k in ("spread", "rms", "largest")]
+                ends = [f"{f['settled']:.0%}", f"{f['sweeps']:.0f}", f"{f['seconds']:.1f}"]
+                rows.append([name, label, curvature, *numbers, *ends])
+    heads = ["network, function", "largest error of the network", "ρ for all weights", "sharp"]
+    columns = ["network, function", "penalty", "curvature", "spread", "error, rms", "largest"]
+    columns += ["settled", "sweeps", "seconds"]
+    return table(heads, known) + "\n" + table(columns, rows)
+
+
+def features(metrics: dict[str, Any]) -> str:
+    """PSNR and SSIM by network, depth, noise and method."""
+    rows = []
+    for pooling, by in metrics["figures"].items():
+        network = f"{pooling}-pooling, accuracy {fmean(by['accuracy']):.3f}"
+        for key, runs in by.items():
+            if key == "accuracy":
+                continue
+            depth, noise, method = key.split(", ")
+            numbers = (f"{fmean(f[k] for f in runs):.{d}f}" for k, d in _QUALITY)
+            rows.append([network, depth, noise.split()[1], method, runs[0]["best"], *numbers])
+    columns = ["network", "features", "noise", "method", "parameters", "PSNR, dB", "SSIM", "s"]
+    return table(columns, rows)
+
+
+_QUALITY = (("psnr", 2), ("ssim", 4), ("s", 1))
+
+
 SECTIONS = {
     "classification": classification,
     "implicit-step": methods,
@@ -340,6 +412,9 @@ SECTIONS = {
     "pnp": plug_and_play,
     "autoencoder-inversion": codes,
     "perceptron-inversion": perceptron,
+    "classifier-inversion": features,
+    "shallow-inversion": shallow,
+    "resnet-inversion": residual,
 }
 
 
