@@ -365,13 +365,13 @@ def residual(metrics: dict[str, Any]) -> str:
             if label != "constraint" and not label.startswith("ρ = "):
                 continue
             for f in runs:
-                curvature = "" if f["curvature"] is None else f"{f['curvature']:.2g}"
-                numbers = [f"{f[k]:.2g}" for k in ("spread", "rms", "largest")]
+                keys = ("curvature", "spread", "own", "rms", "largest")
+                numbers = ["" if f[k] is None else f"{f[k]:.2g}" for k in keys]
                 ends = [f"{f['settled']:.0%}", f"{f['sweeps']:.0f}", f"{f['seconds']:.1f}"]
-                rows.append([name, label, curvature, *numbers, *ends])
+                rows.append([name, label, *numbers, *ends])
     heads = ["network, function", "largest error of the network", "ρ for all weights", "sharp"]
-    columns = ["network, function", "penalty", "curvature", "spread", "error, rms", "largest"]
-    columns += ["settled", "sweeps", "seconds"]
+    columns = ["network, function", "penalty", "curvature", "spread", "own error"]
+    columns += ["error, rms", "largest", "settled", "sweeps", "seconds"]
     return table(heads, known) + "\n" + table(columns, rows)
 
 

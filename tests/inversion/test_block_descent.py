@@ -170,6 +170,18 @@ def test_a_batch_is_its_members_and_starts_again_where_it_ended() -> None:
     assert np.all(again.energy < batch.energy)
 
 
+def test_a_thousand_codes_in_one_call() -> None:
+    """The first and the last as if they were alone."""
+    network, params, _ = deep()
+    x = np.random.default_rng(2).uniform(size=(1000, *SHAPE))
+    codes = np.asarray(network(params, jnp.asarray(x)))
+    solver = BlockDescent(20, tolerance=0.0, **PLAIN)
+    whole = liftax.inversion.invert(network, params, codes, L1(), 0.01, solver=solver)
+    ends = liftax.inversion.invert(network, params, codes[[0, -1]], L1(), 0.01, solver=solver)
+    assert whole.x.shape == x.shape
+    np.testing.assert_allclose(np.asarray(whole.x)[[0, -1]], ends.x, atol=1e-10)
+
+
 def test_misuse_is_named() -> None:
     network, params, y = deep()
     with pytest.raises(ValueError, match="one node with the input as its parent, got 3"):

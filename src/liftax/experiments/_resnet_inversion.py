@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from liftax.blocks import RedBlack
 from liftax.experiments._experiment import Experiment, Record
@@ -55,8 +55,8 @@ def _run(record: Record) -> None:
 def _write(record: Record, rows: list[tuple[str, ...]]) -> None:
     config, report = record.config, record.report
     report.heading("The result")
-    columns = ("network, function", "penalty", "curvature", "spread", "rms", "largest", "ended")
-    columns = (*columns, "sweeps", "seconds")
+    columns = ("network, function", "penalty", "curvature", "spread", "own error", "rms", "largest")
+    columns = (*columns, "settled", "sweeps", "seconds")
     report.table(
         columns,
         rows,
@@ -66,7 +66,8 @@ def _write(record: Record, rows: list[tuple[str, ...]]) -> None:
     report.text(
         "The curvature is that of the quadratic part of the energy for the trained weights: at least 0 means convex. "
         "With V = Wᵀ and ρ from the certificate on, the energy is convex whatever the weights are. The spread is the "
-        "largest distance between what two starts led to for one value; errors are against the inverse of the function "
+        "largest distance between what two starts led to for one value; the own error is the root mean square distance to "
+        "the inverse of the trained network, the others are against the inverse of the function "
         "itself, by bisection, the first branch of it for sin(πu)/π, which takes every value twice."
     )
     first = next(iter(record.figures))
@@ -76,11 +77,10 @@ def _write(record: Record, rows: list[tuple[str, ...]]) -> None:
     ]
 
 
-def _shown(measured: dict[str, float]) -> tuple[str, ...]:
-    curvature = measured["curvature"]
+def _shown(measured: dict[str, Any]) -> tuple[str, ...]:
+    keys = ("curvature", "spread", "own", "rms", "largest")
     return (
-        "" if curvature is None else f"{curvature:.2g}",
-        *(f"{measured[key]:.2g}" for key in ("spread", "rms", "largest")),
+        *("" if measured[key] is None else f"{measured[key]:.2g}" for key in keys),
         f"{measured['settled']:.0%}",
         f"{measured['sweeps']:.0f}",
         f"{measured['seconds']:.1f}",
@@ -91,7 +91,8 @@ def _settings(known: Certificate, config: dict[str, Any]) -> dict[str, float]:
     """Penalties below and above the certificate, and the constraint with its own step."""
     rhos = list(config["rhos"])
     if np.isfinite(known.smallest):
-        rhos = sorted({*rhos, float(f"{1.01 * known.sharp:.3g}"), float(f"{known.smallest:.3g}")})
+        # Rounded upwards.
+        rhos = sorted({*rhos, *(float(f"{1.01 * r:.2g}") for r in (known.sharp, known.smallest))})
     return {**{f"ρ = {rho:g}": rho for rho in rhos}, CONSTRAINT: config["step"]}
 
 
@@ -158,6 +159,7 @@ def _inverted(
         "curvature": None if exact else known.curvature,
         "spread": float(np.ptp(ends, axis=0).max()),
         **errors(ends, np.broadcast_to(true, ends.shape)),
+        "own": _own_error(trained, values, ends) if name == MONOTONE else None,
         "settled": float(np.mean(np.asarray(found.change) <= config["tolerance"])),
         "sweeps": float(np.max(np.asarray(found.iterations))),
         "seconds": seconds,
@@ -165,6 +167,22 @@ def _inverted(
     inverse = bisected(lambda u: _function(name, u), values, -end - 0.02, end + 0.02)
     shown = {"inverse": (values, list(ends)), "true": (values, [inverse])}
     return measured, shown
+
+
+def _own_error(
+    trained: _Trained, values: Float[np.ndarray, " n"], ends: Float[np.ndarray, "m n"]
+) -> float:
+    """Root mean square deviation from the inverse of the network, which increases."""
+
+    @jax.jit
+    def output(x: Array) -> Array:
+        return trained.network(trained.params, x[:, None])[:, 0]
+
+    def network(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        return np.asarray(output(jnp.asarray(x, jnp.float32)))
+
+    inverse = bisected(network, values, -2.0, 2.0)
+    return errors(ends, np.broadcast_to(inverse, ends.shape))["rms"]
 
 
 RESNET_INVERSION = Experiment(
@@ -180,7 +198,7 @@ RESNET_INVERSION = Experiment(
         "bias": 0.3,
         "samples": 512,
         "batch": 64,
-        "epochs": 400,
+        "epochs": 2000,
         "rate": 3e-3,
         "weight": 10.0,
         "alpha": 1e-4,
@@ -189,7 +207,7 @@ RESNET_INVERSION = Experiment(
         "values": 41,
         "starts": 10,
         "far": 2.0,
-        "sweeps": 30000,
+        "sweeps": 20000,
         "tolerance": 1e-7,
         "seeds": [0],
     },

@@ -71,7 +71,7 @@ class BlockDescent(eqx.Module):
         ratio: of the dual to the primal step.
         weights: $w_j$ by node name, 1 where none is given.
         exact: whether hidden nodes with the identity as activation are constraints. The energy
-            may then rise, and `GaussSeidel` takes long to compile for networks of dozens of nodes,
+            may then rise, without bounds where it is not convex and weights are small, and `GaussSeidel` takes long to compile for networks of dozens of nodes,
             `RedBlack` does not.
 
     Raises:
