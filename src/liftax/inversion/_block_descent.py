@@ -71,8 +71,9 @@ class BlockDescent(eqx.Module):
         ratio: of the dual to the primal step.
         weights: $w_j$ by node name, 1 where none is given.
         exact: whether hidden nodes with the identity as activation are constraints. The energy
-            may then rise, without bounds where it is not convex and weights are small, and `GaussSeidel` takes long to compile for networks of dozens of nodes,
-            `RedBlack` does not.
+            may then rise, without bounds where it is not convex and weights are small, and
+            `GaussSeidel` takes long to compile for networks of dozens of nodes, `RedBlack` does
+            not.
 
     Raises:
         ValueError: for a number out of range; in `solve` for `exact` where no node has the
