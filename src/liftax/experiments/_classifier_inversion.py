@@ -98,7 +98,7 @@ def _write(record: Record, rows: list[tuple[str, ...]]) -> None:
     report.text(
         "Noise is relative to the root mean square of the features. Adam minimises ½‖N(x) - y‖² + αTV(x) by automatic "
         "differentiation and makes as many steps as take the seconds that the lifted inversion took. Weight α, the rate "
-        "of Adam and the growth of the lifted weights from node to node are the best of grids of equal size on "
+        "of Adam and the growth of the lifted weights from node to node are the best of a grid on "
         f"{config['tuned']} other pictures, for every row anew. Seconds are those of one batched call without "
         "compilation."
     )
