@@ -288,6 +288,11 @@ def codes(metrics: dict[str, Any]) -> str:
     )
 
 
+def below(errors: list[float], bounds: list[float | None]) -> int:
+    """How many errors do not exceed their bound; an infinite one is stored as null."""
+    return sum(b is None or e <= b for e, b in zip(errors, bounds, strict=True))
+
+
 def perceptron(metrics: dict[str, Any]) -> str:
     """PSNR and SSIM by noise and method with the certificates, and the rates of the error."""
     rows, rates = [], []
@@ -298,8 +303,7 @@ def perceptron(metrics: dict[str, Any]) -> str:
                     label,
                     f"{f['rate']:.3f}",
                     f"{f['fitted']} of {len(f['delta'])}",
-                    f"{sum(b is None or e <= b for e, b in zip(f['error'], f['bound'], strict=True))}"
-                    f" of {len(f['delta'])}",
+                    f"{below(f['error'], f['bound'])} of {len(f['delta'])}",
                 ]
                 for label, f in figures.items()
             ]
