@@ -83,7 +83,7 @@ CHANGES = {
     "Dense.use_bias cannot be": lambda d: first(d)["affine"]["fields"].update(use_bias=1),
     "Dense.gain cannot be": lambda d: first(d)["affine"]["fields"].update(gain=True),
     "input_shape cannot be": lambda d: d.update(input_shape=[True]),
-    "axis out of range|out of bounds": lambda d: first(d).update(
+    "out of range|out of bounds": lambda d: first(d).update(
         potential={"potential": "GroupSoftThreshold", "fields": {"threshold": 1.0, "axis": 7}}
     ),
     "Dense has the fields": lambda d: first(d)["affine"]["fields"].update(code="exit()"),
