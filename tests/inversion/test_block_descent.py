@@ -8,7 +8,7 @@ import pytest
 import liftax
 from liftax._solution import Reason
 from liftax.affine import Dense, Pointwise, Scores, Sum
-from liftax.blocks import Plain, ProximalGradient
+from liftax.blocks import GaussSeidel, Plain, ProximalGradient, RedBlack
 from liftax.inversion import (
     L1,
     BlockDescent,
@@ -50,6 +50,22 @@ def linear(weights: dict[str, float]):
     u, x = found[:5], found[5:]
     energy = 0.5 * w * np.sum((u - x @ a) ** 2) + 0.5 * np.sum((y - u @ b - x @ skip) ** 2)
     return network, params, y, alpha, x, energy + 0.5 * alpha * np.sum(x**2)
+
+
+def test_a_pull_that_has_not_reached_the_input_yet_is_no_end() -> None:
+    """In a red-black sweep it passes on by two nodes; both orders end in one point."""
+    network = gradient_resnet(2, 3, 3)
+    params = network.init(jax.random.key(2), jnp.float64)
+    y = network(params, jnp.asarray([[0.3, -0.2]]))
+    weights = {"out": 10.0, "u1": 2.0, "u2": 2.0, "u3": 2.0}
+    found = []
+    for order in (RedBlack(), GaussSeidel()):
+        solver = BlockDescent(5000, tolerance=1e-12, weights=weights, order=order)
+        out = liftax.invert(network, params, y, Tikhonov(), 1e-4, solver=solver)
+        assert out.reasons == (Reason.SETTLED,)
+        found.append(np.asarray(out.x))
+    np.testing.assert_allclose(found[0], [[0.3, -0.2]], atol=1e-3)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-8)
 
 
 @pytest.mark.parametrize("weights", [{}, {"u": 3.0}])

@@ -168,7 +168,7 @@ def _edge_norms(
     steps: int,
 ) -> tuple[Constants, Probes]:
     """Norms of the maps along all edges that leave or join nodes of the group."""
-    edges, norms = {}, {}
+    maps, norms = {}, {}
     for node in network.nodes:
         for position, parent in enumerate(node.parents):
             if parent not in group:
@@ -177,8 +177,8 @@ def _edge_norms(
                 inputs = (states[node.parents[0]], states[node.parents[1]])
                 norms[_edge(node, position)] = jnp.max(node.affine.norms(inputs, position))
             else:
-                edges[_edge(node, position)] = _along(network, params, node, position)
-    found = _power(edges, {edge: probes[edge] for edge in edges}, steps)
+                maps[_edge(node, position)] = _along(network, params, node, position)
+    found = _power(maps, {edge: probes[edge] for edge in maps}, steps)
     norms |= {edge: jnp.sqrt(square) for edge, (square, _) in found.items()}
     return norms, {**probes, **{edge: unit for edge, (_, unit) in found.items()}}
 

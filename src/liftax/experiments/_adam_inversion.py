@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,34 +14,43 @@ from liftax.networks import Network, Params
 _SMOOTH = 1e-6
 
 
-class AdamInverse:
-    r"""Adam on $\frac12\|N(x) - y\|^2 + \alpha\mathrm{TV}(x)$ from 0, TV smoothed; compiled once."""
+def adam_inversion(
+    model: tuple[Network, Params],
+    y: Array,
+    start: Array,
+    choice: tuple[float, float],
+    steps: int,
+    box: bool = False,
+) -> Float[Array, "n h w 1"]:
+    r"""Adam on $\frac12\|N(x) - y\|^2 + \alpha\mathrm{TV}(x)$, TV smoothed, many pictures at once.
 
-    def __init__(self, network: Network):
-        """A program for all weights, rates and numbers of steps."""
+    The choice: the rate, and α. With `box` projected on [0, 1] after every step. One program serves
+    all numbers and steps.
+    """
+    rate, alpha = map(jnp.float32, choice)
+    return _descended(model, (y, start), (rate, alpha, jnp.int32(steps)), box)
 
-        @jax.jit
-        def run(params: Params, y: Array, alpha: Array, rate: Array, steps: Array) -> Array:
-            optimiser = optax.adam(rate)
 
-            def objective(x: Array) -> Array:
-                misfit = 0.5 * jnp.sum((network(params, x) - y) ** 2)
-                return misfit + alpha * jnp.sum(jax.vmap(_smooth_variation)(x))
+@eqx.filter_jit
+def _descended(
+    model: tuple[Network, Params],
+    given: tuple[Array, Array],
+    numbers: tuple[Array, Array, Array],
+    box: bool,
+) -> Array:
+    (network, params), (y, start), (rate, alpha, steps) = model, given, numbers
+    optimiser = optax.adam(rate)
 
-            def step(state: tuple[Array, Any]) -> tuple[Array, Any]:
-                updates, own = optimiser.update(jax.grad(objective)(state[0]), state[1])
-                return jnp.asarray(optax.apply_updates(state[0], updates)), own
+    def objective(x: Array) -> Array:
+        misfit = 0.5 * jnp.sum((network(params, x) - y) ** 2)
+        return misfit + alpha * jnp.sum(jax.vmap(_smooth_variation)(x))
 
-            x = jnp.zeros((len(y), *network.input_shape), y.dtype)
-            return repeat(step, (x, optimiser.init(x)), steps)[0]
+    def step(state: tuple[Array, Any]) -> tuple[Array, Any]:
+        updates, own = optimiser.update(jax.grad(objective)(state[0]), state[1])
+        x = jnp.asarray(optax.apply_updates(state[0], updates))
+        return jnp.clip(x, 0, 1) if box else x, own
 
-        self._run = run
-
-    def __call__(
-        self, params: Params, y: Array, alpha: float, rate: float, steps: int
-    ) -> Float[Array, "n h w 1"]:
-        """Pictures for many outputs."""
-        return self._run(params, y, jnp.float32(alpha), jnp.float32(rate), jnp.int32(steps))
+    return repeat(step, (start, optimiser.init(start)), steps)[0]
 
 
 def _smooth_variation(x: Float[Array, "h w 1"]) -> Float[Array, ""]:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from liftax._iterate import repeat
 from liftax.affine import Convolution, Dense, Reshape, TransposedConvolution
 from liftax.data import load
+from liftax.experiments._adam_inversion import adam_inversion
 from liftax.experiments._experiment import Experiment, Record
 from liftax.experiments._photographs import scores
 from liftax.experiments._pictures import comparison
@@ -27,7 +28,6 @@ from liftax.training import fit
 DECODER, LIFTED, ADAM, LANDWEBER = "decoder", "lifted inversion", "Adam", "Landweber"
 WARM = ", from the decoder's output"
 _ENCODER = 3
-_SMOOTH = 1e-6
 _PRIOR = Sum(TotalVariation(), Box())
 
 
@@ -78,29 +78,8 @@ def _adam(codes: _Codes, choice: list[float], steps: Any, config: dict[str, Any]
 
     The choice: the rate, and alpha.
     """
-    rate, alpha = choice
-    return _descended(codes, jnp.float32(rate), jnp.float32(alpha), jnp.int32(steps))
-
-
-def _smooth_variation(x: Float[Array, "h w 1"]) -> Float[Array, ""]:
-    down = jnp.pad(x[1:] - x[:-1], ((0, 1), (0, 0), (0, 0)))
-    right = jnp.pad(x[:, 1:] - x[:, :-1], ((0, 0), (0, 1), (0, 0)))
-    return jnp.sum(jnp.sqrt(down**2 + right**2 + _SMOOTH))
-
-
-@eqx.filter_jit
-def _descended(codes: _Codes, rate: Array, alpha: Array, steps: Array) -> Array:
-    optimiser = optax.adam(rate)
-
-    def objective(x: Array) -> Array:
-        misfit = 0.5 * jnp.sum((codes.encoder(codes.params, x) - codes.y) ** 2)
-        return misfit + alpha * jnp.sum(jax.vmap(_smooth_variation)(x))
-
-    def step(state: tuple[Array, Any]) -> tuple[Array, Any]:
-        updates, own = optimiser.update(jax.grad(objective)(state[0]), state[1])
-        return jnp.clip(jnp.asarray(optax.apply_updates(state[0], updates)), 0, 1), own
-
-    return repeat(step, (codes.start, optimiser.init(codes.start)), steps)[0]
+    model = codes.encoder, codes.params
+    return adam_inversion(model, codes.y, codes.start, (choice[0], choice[1]), steps, box=True)
 
 
 def _landweber(codes: _Codes, choice: list[float], steps: Any, config: dict[str, Any]) -> Any:

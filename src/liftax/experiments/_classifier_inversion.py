@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from liftax.affine import AveragePooling, Convolution, Dense
 from liftax.data import load
-from liftax.experiments._adam_inversion import AdamInverse
+from liftax.experiments._adam_inversion import adam_inversion
 from liftax.experiments._experiment import Experiment, Record
 from liftax.experiments._photographs import scores
 from liftax.experiments._pictures import comparison
@@ -191,10 +191,10 @@ def _adam(
     search: _Features, features: _Features, seconds: float, config: dict[str, Any]
 ) -> _Solved:
     """With as many steps as take the seconds."""
-    run = AdamInverse(features.network)
 
     def solve(given: _Features, alpha: float, rate: float, steps: int) -> Pictures:
-        return np.asarray(run(given.params, given.y, alpha, rate, steps))
+        start, model = jnp.zeros_like(given.pictures), (given.network, given.params)
+        return np.asarray(adam_inversion(model, given.y, start, (rate, alpha), steps))
 
     solve(features, 1e-2, 1e-2, 1)
     begin = time.perf_counter()

@@ -78,12 +78,15 @@ class _Study:
             return self._done[key]
         params = self.task.initial(self.network, jax.random.key(labels["seed"]))
 
+        # Checkpoints know a run by what this closes over: nothing that changes while others run.
+        operator, turning, noise = self.operator, config["turned"], config["noise"]
+
         def transform(key: PRNGKeyArray, y: Array, x: Array) -> tuple[Array, Array]:
             first, second = jax.random.split(key)
-            if config["turned"]:
+            if turning:
                 x = turned(first, x)
-                y = jax.vmap(self.operator.apply)(x)
-            return gaussian_noise(second, y, config["noise"]), x
+                y = jax.vmap(operator.apply)(x)
+            return gaussian_noise(second, y, noise), x
 
         done = fit(
             self.network,

@@ -20,6 +20,7 @@ from liftax.blocks import (
     ProximalGradient,
     Sweep,
     pulled_back,
+    restart_sweeps,
     start_sweeps,
     state_curvature,
     state_probes,
@@ -64,7 +65,8 @@ class BlockDescent(eqx.Module):
     Attributes:
         sweeps: at most.
         inner: primal-dual steps on the input, a sweep.
-        tolerance: of $\|u_0^+ - u_0\|/\|u_0\|$ in a sweep, for all examples, which ends the run.
+        tolerance: of $\|u_0^+ - u_0\|/\|u_0\|$ in a sweep, and of the same for all activations
+            together, for all examples, which ends the run.
         step: of the activations.
         order: of the activations.
         inertia: extrapolates the input before every sweep: `Plain` or `Nesterov`.
@@ -115,7 +117,9 @@ class BlockDescent(eqx.Module):
         x = jax.vmap(lambda joint: prior.input(joint))(start.x)
         states, z, _ = energy.clamp(x, y, params)
         given = (energy, self.order, self.step, params, states, z)
-        sweep = Sweep(states, z, start_sweeps(*given, jax.random.key(0)))
+        # No parameter moves: step sizes are computed once.
+        memory = restart_sweeps(*given, start_sweeps(*given, jax.random.key(0)), hold=True)
+        sweep = Sweep(states, z, memory)
         begin = _State(
             sweep,
             start.x,
@@ -180,9 +184,10 @@ class _Problem:
         begin = jax.lax.optimization_barrier(begin._replace(sweep=sweep))
         new = repeat(lambda s: self.moved(energy, s, steps), begin, solver.inner)
         momentum = solver.inertia.after(state.momentum, {INPUT: state.x}, ahead, {INPUT: new.x})
-        before, after = (s.sweep.states[INPUT].reshape(len(s.x), -1) for s in (state, new))
-        size = jnp.maximum(jnp.linalg.norm(after, axis=1), jnp.finfo(after.dtype).tiny ** 0.5)
-        change = jnp.linalg.norm(after - before, axis=1) / size
+        hidden = energy.network.hidden
+        old, now = state.sweep.states, new.sweep.states
+        # Where the pull of the output takes several sweeps to the input, only activations move.
+        change = jnp.maximum(_change(old, now, (INPUT,)), _change(old, now, hidden))
         new = new._replace(momentum=momentum, change=change)
         return self.ascended(energy, new) if solver.exact else new
 
@@ -259,3 +264,18 @@ class _Problem:
             return sum(costs, alpha * self.prior.value(joint))
 
         return jax.vmap(one)(states, z, state.x, self.alpha)
+
+
+def _change(old: States, new: States, names: tuple[str, ...]) -> Float[Array, " samples"]:
+    """How far some states moved together, relative to their size, for every example."""
+    if not names:
+        return jnp.zeros(len(new[INPUT]), new[INPUT].dtype)
+
+    def square(arrays: list[Array]) -> Array:
+        squares = [jnp.sum(a.reshape(len(a), -1) ** 2, axis=1) for a in arrays]
+        return sum(squares[1:], start=squares[0])
+
+    moved = square([new[name] - old[name] for name in names])
+    return jnp.sqrt(
+        moved / jnp.maximum(square([new[n] for n in names]), jnp.finfo(moved.dtype).tiny)
+    )
