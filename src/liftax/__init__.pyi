@@ -43,3 +43,4 @@ from .penalties import Quadratic as Quadratic
 from .training import Checkpoints as Checkpoints
 from .training import Result as Result
 from .training import fit as fit
+from .training import rounded_products as rounded_products

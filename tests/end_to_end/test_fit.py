@@ -1,6 +1,7 @@
 """`fit`: what it returns, that it repeats, and what it says of bad input."""
 
 import logging
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -221,3 +222,14 @@ def test_checkpoints_of_another_run_or_damaged_ones_are_named(digits: Split, tmp
         path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match="resume"):
         fit(NETWORK, digits, sweep(), epochs=2, checkpoints=saved, progress=False)
+
+
+def test_rounded_products(digits: Split, tmp_path: Path) -> None:
+    plain = fit(NETWORK, digits, sweep(), epochs=2)
+    places = Checkpoints(tmp_path)
+    rounded = fit(NETWORK, digits, sweep(), epochs=2, products=jnp.bfloat16, checkpoints=places)
+    assert rounded.history.last["loss"] != plain.history.last["loss"]
+    assert abs(rounded.history.last["loss"] - plain.history.last["loss"]) < 0.01
+    assert jax.tree.leaves(rounded.params)[0].dtype == jnp.float32
+    with pytest.raises(ValueError, match="another run"):
+        fit(NETWORK, digits, sweep(), epochs=3, checkpoints=Checkpoints(tmp_path, resume=True))

@@ -7,5 +7,6 @@ from liftax.training._memory import step_memory as step_memory
 from liftax.training._model_file import as_params as as_params
 from liftax.training._model_file import load_model as load_model
 from liftax.training._model_file import save_model as save_model
+from liftax.training._products import rounded_products as rounded_products
 from liftax.training._result import Result as Result
 from liftax.training._run import Checkpoints as Checkpoints

@@ -1,5 +1,6 @@
 """The compiled parts of training: many steps in one program, and evaluation."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,12 +8,13 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from liftax._iterate import between, scan
-from liftax.methods import AbstractMethod
+from liftax.methods import AbstractMethod, Step
 from liftax.networks import Params
 from liftax.objectives import LiftedEnergy
+from liftax.training._products import rounded_products
 
 Transform = Callable[[PRNGKeyArray, Array, Array], tuple[Array, Array]]
 
@@ -44,6 +46,14 @@ class Problem(NamedTuple):
     x: Array
     y: Array
     transform: Transform | None
+    products: DTypeLike | None = None
+
+    def step(self, params: Params, state: Any, x: Array, y: Array) -> Step:
+        """The method's step on a batch, its matrix products rounded if so wished."""
+        move = functools.partial(self.method.step, self.energy)
+        return (move if self.products is None else rounded_products(move, self.products))(
+            params, state, x, y
+        )
 
 
 class Span(NamedTuple):
@@ -84,7 +94,8 @@ def metric(y: Array, output: Array) -> Float[Array, ""]:
 @eqx.filter_jit(donate="all-except-first")
 def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
     """Some steps of an epoch, in one program; a full-batch method ignores the order."""
-    (energy, method, x, y, transform), span = work
+    problem, span = work
+    energy, method, x, y, transform, _ = problem
 
     def step(t: Array, carry: Carry) -> Carry:
         rows = jax.lax.dynamic_slice(span.order, ((t - span.first) * span.size,), (span.size,))
@@ -95,7 +106,7 @@ def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
         # Statistics of normalised nodes are those of the batch, fixed while the step computes.
         network = energy.network
         params = network.with_statistics(carry.params, inputs)
-        out = method.step(energy, params, carry.state, inputs, target(energy, labels, x.dtype))
+        out = problem.step(params, carry.state, inputs, target(energy, labels, x.dtype))
         totals = Totals(
             carry.totals.loss + out.loss.astype(x.dtype),
             carry.totals.metric + metric(labels, out.output).astype(x.dtype),
@@ -108,7 +119,7 @@ def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
 @eqx.filter_jit
 def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
     """The first carry: the method's state from the first batch."""
-    energy, method, x, y, _ = problem
+    energy, method, x, y, *_ = problem
     rows = slice(None) if method.full_batch else slice(0, size)
     state = method.init(energy, params, x[rows], target(energy, y[rows], x.dtype), key)
     zero = jnp.zeros((), x.dtype)
@@ -118,7 +129,7 @@ def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
 @eqx.filter_jit
 def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple[Array, dict]:
     """Lifted energy and constraint gaps at the method's activations, on the first samples."""
-    energy, method, x, y, _ = problem
+    energy, method, x, y, *_ = problem
     sizes = [math.prod(shape) for shape in energy.network.shapes.values()]
     samples = max(1, min(samples, _ENTRIES // sum(sizes)))
     rows = slice(None) if method.full_batch else slice(0, samples)

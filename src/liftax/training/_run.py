@@ -163,7 +163,10 @@ class Run:
     def identity(self) -> str:
         """What must agree for a checkpoint to continue this run."""
         problem, stream = self.problem, self.stream
-        code = zlib.crc32(constants((problem.energy, problem.method, problem.transform)).encode())
+        parts = (problem.energy, problem.method, problem.transform)
+        # A run without rounded products keeps the name that it had before there were any.
+        rounded = () if problem.products is None else (str(problem.products),)
+        code = zlib.crc32(constants((*parts, *rounded)).encode())
         x, y = map(checksum, (problem.x, problem.y) if stream is None else (stream.x, stream.y))
         data = f"{x:08x}/{y:08x}"
         return f"program {code:08x}, data {data}, seed {self.seed}, batch {self.size}"
