@@ -5,11 +5,11 @@ import numpy as np
 import optax
 import pytest
 
-from liftax import BackPropagation, Chunked, LiftedEnergy, OneSweep, mlp
+from liftax import BackPropagation, Chunked, ImplicitSGD, LiftedEnergy, OneSweep, mlp
 from liftax.blocks import Implicit
 from liftax.networks import ddfb
 from liftax.potentials import SoftThreshold
-from liftax.training import step_memory
+from liftax.training import step_memory, step_seconds
 from tests.helpers import compiled
 
 from .graphs import distance, example, skips
@@ -73,6 +73,15 @@ def test_both_need_less_memory() -> None:
     assert whole.peak == whole.temporary + whole.arguments
 
 
+def test_methods_are_timed_side_by_side() -> None:
+    """50 inner sweeps take more than 5 times as long as one."""
+    methods = {"one": OneSweep(SGD), "fifty": ImplicitSGD(inner=50)}
+    found = step_seconds(mlp([64] * 4), methods, 64, rounds=3, seconds=0.05)
+    assert [len(values) for values in found.values()] == [3, 3]
+    assert min(found["one"]) > 0
+    assert np.median(found["fifty"]) > 5 * np.median(found["one"])
+
+
 def test_misuse_is_named() -> None:
     network = mlp([3, 2])
     params, x, y = example(network, samples=5)
@@ -84,3 +93,5 @@ def test_misuse_is_named() -> None:
         BackPropagation(SGD, metric=Implicit(1.0), segments=2)
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         step_memory(network, OneSweep(SGD), 0)
+    with pytest.raises(ValueError, match="batch_size and rounds must be at least 1, got 1 and 0"):
+        step_seconds(network, {}, 1, rounds=0)

@@ -10,8 +10,8 @@ from jaxtyping import Array, PRNGKeyArray
 from liftax.data import Dataset
 from liftax.experiments._experiment import Experiment, Record
 from liftax.experiments._photographs import (
+    any_level,
     best_total_variation,
-    noisier,
     scores,
     test_photographs,
     training_patches,
@@ -32,14 +32,9 @@ def _run(record: Record) -> None:
     steps = config["epochs"] * (len(squares) // config["batch"])
     rate = optax.cosine_decay_schedule(config["rate"], steps)
     method = OneSweep(optax.adam(rate), config["step"], config["nudge"])
-    low, high = config["sigmas"]
 
     def transform(key: PRNGKeyArray, x: Array, _: Array) -> tuple[Array, Array]:
-        """Any noise level, scaled to the one that the thresholds are for."""
-        first, second = jax.random.split(key)
-        sigma = jax.random.uniform(first, (len(x), 1, 1, 1), x.dtype, low, high)
-        y, clean = noisier(second, x - 0.5, sigma)
-        return y * (config["sigma"] / sigma), clean * (config["sigma"] / sigma)
+        return any_level(key, x - 0.5, config["sigmas"], config["sigma"])
 
     result = fit(
         network,

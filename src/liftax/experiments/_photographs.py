@@ -75,6 +75,16 @@ def noisier(
     return gaussian_noise(second, clean, sigma), clean
 
 
+def any_level(
+    key: PRNGKeyArray, x: Float[Array, "n s s c"], sigmas: Any, sigma: float
+) -> tuple[Float[Array, "n s s c"], Float[Array, "n s s c"]]:
+    """`noisier` with a level of the interval `sigmas` for each, and both scaled to the level `sigma`."""
+    first, second = jax.random.split(key)
+    levels = jax.random.uniform(first, (len(x), 1, 1, 1), x.dtype, *sigmas)
+    noisy, clean = noisier(second, x, levels)
+    return noisy * (sigma / levels), clean * (sigma / levels)
+
+
 def scores(images: Any, pictures: Any) -> Float[np.ndarray, "n 2"]:
     """PSNR in dB and SSIM of each image."""
     return np.array([_quality(x, p) for x, p in zip(images, pictures, strict=True)])

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.data import Dataset
@@ -15,12 +14,11 @@ from liftax.experiments._experiment import Record, spread
 from liftax.experiments._photographs import failures, scores, turned
 from liftax.experiments._pictures import comparison
 from liftax.experiments._plots import panels
+from liftax.experiments._side_by_side import BACKWARD, LIFTED, METHODS, seconds, slower, train
 from liftax.imaging import AbstractOperator, gaussian_noise, tv_restore
-from liftax.methods import AbstractMethod, BackPropagation, OneSweep
 from liftax.networks import Network, Params
-from liftax.training import Result, fit
+from liftax.training import Result
 
-LIFTED, BACKWARD = METHODS = ("lifted", "back-propagation")
 Images = Float[np.ndarray, "n h w 1"]
 
 
@@ -72,12 +70,9 @@ class _Study:
     def train(self, samples: int | None, **labels: Any) -> Result:
         """One run; labels: method, rate, scale, seed."""
         config, squares, grey = self.config, self.squares[:samples], self.config["grey"]
-        steps = self.steps(samples)
-        key = (steps, *sorted(labels.items()))
+        key = (len(squares), *sorted(labels.items()))
         if key in self._done:
             return self._done[key]
-        params = self.task.initial(self.network, jax.random.key(labels["seed"]))
-
         # Checkpoints know a run by what this closes over: nothing that changes while others run.
         operator, turning, noise = self.operator, config["turned"], config["noise"]
 
@@ -88,22 +83,16 @@ class _Study:
                 y = jax.vmap(operator.apply)(x)
             return gaussian_noise(second, y, noise), x
 
-        done = fit(
+        unseen = self.shifted(operator, self.validation[0]), self.validation[1] - grey
+        done = train(
+            self.record,
             self.network,
-            Dataset(applied(self.operator, squares - grey), squares - grey),
-            self._method(labels["method"], labels["rate"], steps),
-            epochs=config["epochs"],
-            batch_size=config["batch"],
-            validation=(self.shifted(self.operator, self.validation[0]), self.validation[1] - grey),
-            transform=transform,
-            params=jax.tree.map(lambda p: labels["scale"] * p, params),
-            seed=labels["seed"],
-            checkpoints=self.record.checkpoints(samples=len(squares), **labels),
-            progress=False,
+            self.task.initial(self.network, jax.random.key(labels["seed"])),
+            Dataset(applied(operator, squares - grey), squares - grey),
+            config["epochs"],
+            {"transform": transform, "validation": unseen},
+            **labels,
         )
-        self.record.add(done, samples=len(squares), **labels)
-        if labels["method"] == LIFTED:
-            self.record.model = done
         self._done[key] = done
         return done
 
@@ -117,12 +106,6 @@ class _Study:
         """Measurements of the image less the grey that networks take for 0."""
         grey = jnp.full(operator.in_shape, self.config["grey"], jnp.float32)
         return np.asarray(y - operator.apply(grey))
-
-    def _method(self, name: str, rate: float, steps: int) -> AbstractMethod:
-        adam = optax.adam(optax.cosine_decay_schedule(rate, steps))
-        if name == BACKWARD:
-            return BackPropagation(adam)
-        return OneSweep(adam, self.config["step"], self.config["nudge"])
 
 
 def applied(operator: AbstractOperator, images: Images) -> np.ndarray:
@@ -167,14 +150,14 @@ def run_study(record: Record, task: Task) -> None:
     for seed, method in itertools.product(record.seeds, METHODS):
         labels = {"method": method, "rate": rates[method], "scale": 1.0, "seed": seed}
         runs[method].append(study.train(None, **labels))
+    times = seconds(study.network, config)
     for method, done in runs.items():
         images = [study.restored(run.params) for run in done]
         shown[method] = images[-1]
-        speed = [run.seconds / study.steps(None) for run in done]
-        found = {"rate": rates[method], "seconds_per_step": speed, **_measures(task, images)}
-        record.figures[method] = found
+        found = {"rate": rates[method], "seconds_per_step": times[method]}
+        record.figures[method] = {**found, **_measures(task, images)}
     if config["equal_seconds"]:
-        _equal_seconds(study)
+        _equal_seconds(study, rates, times)
     leaves = jax.tree.leaves(jax.eval_shape(study.network.init, jax.random.key(0)))
     record.figures["weights"] = sum(leaf.size for leaf in leaves)
     _write(record, task, shown, grid)
@@ -189,18 +172,15 @@ def _measures(task: Task, runs: Sequence[Images]) -> dict[str, Any]:
     return {**means, "kinds": by} if by else means
 
 
-def _equal_seconds(study: _Study) -> None:
+def _equal_seconds(study: _Study, rates: Mapping[str, float], times: Mapping[str, Any]) -> None:
     """The method with the slower steps once more, with as many steps as fit the other's seconds."""
-    record, figures = study.record, study.record.figures
-    fast, slow = sorted(METHODS, key=lambda m: np.mean(figures[m]["seconds_per_step"]))
-    share = np.mean(figures[fast]["seconds_per_step"]) / np.mean(figures[slow]["seconds_per_step"])
-    batch = study.config["batch"]
-    samples = batch * max(1, int(share * (len(study.squares) // batch)))
-    labels = {"method": slow, "rate": figures[slow]["rate"], "scale": 1.0, "seed": record.seeds[0]}
-    run = study.train(samples, **labels)
-    title = f"{slow}, in the seconds of {fast}"
-    found = _measures(study.task, [study.restored(run.params)])
-    figures[title] = {"steps": study.steps(samples), **found}
+    slow, fast, share = slower(times)
+    batch, record = study.config["batch"], study.record
+    samples = batch * max(1, round(share * (len(study.squares) // batch)))
+    labels = {"method": slow, "rate": rates[slow], "scale": 1.0}
+    runs = [study.train(samples, **labels, seed=seed) for seed in record.seeds]
+    found = _measures(study.task, [study.restored(run.params) for run in runs])
+    record.figures[f"{slow}, in the seconds of {fast}"] = {"steps": study.steps(samples), **found}
 
 
 def _grid(study: _Study, reference: float) -> list[dict[str, Any]]:

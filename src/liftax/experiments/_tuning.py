@@ -52,6 +52,23 @@ def _adam_update(rate: Any, gradient: Any, state: Any, params: Any = None) -> tu
     return jax.tree.map(lambda u: jnp.asarray(-rate * u, u.dtype), updates), state
 
 
+def cosine_adam(rate: float, steps: int) -> "optax.GradientTransformation":
+    """Likewise, the rate falling to 0 in so many steps, as half of a cosine."""
+    import optax
+
+    numbers = jnp.float32(rate), jnp.float32(steps)
+    return optax.GradientTransformation(
+        _moments().init, jax.tree_util.Partial(_cosine_update, *numbers)
+    )
+
+
+def _cosine_update(
+    rate: Any, steps: Any, gradient: Any, state: Any, params: Any = None
+) -> tuple[Any, Any]:
+    done = jnp.minimum(state.count.astype(steps.dtype) / steps, 1)
+    return _adam_update(0.5 * rate * (1 + jnp.cos(jnp.pi * done)), gradient, state, params)
+
+
 def sgd(rate: float) -> "optax.GradientTransformation":
     """Gradient descent, likewise."""
     import optax
