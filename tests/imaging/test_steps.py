@@ -52,6 +52,15 @@ def test_filtered_back_projection_is_linear_in_the_measurements() -> None:
     np.testing.assert_allclose(found, expected.ravel(), atol=1e-12)
 
 
+def test_a_step_back_by_another_map_is_that_of_the_matrices() -> None:
+    radon = Radon((5, 5, 1), (0.0, 45.0, 90.0))
+    back = FilteredBackProjection(radon)
+    expected = np.eye(25) - 0.4 * dense(back) @ dense(radon)
+    step = DataStep(radon, 0.4, back)
+    np.testing.assert_allclose(dense(step), expected, atol=1e-12)
+    assert float(step.norm()) == pytest.approx(np.linalg.norm(expected, 2), rel=0.02)
+
+
 def test_missing_pixels_are_filled_by_the_mean_of_their_neighbours() -> None:
     rng = np.random.default_rng(3)
     seen, y = rng.integers(0, 2, (9, 8)), rng.normal(size=(9, 8))

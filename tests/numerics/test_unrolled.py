@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from liftax.imaging import Blur, Mask, Radon
+from liftax.imaging import Blur, FilteredBackProjection, Mask, Radon
 from liftax.networks import (
     Prior,
     chambolle_pock,
@@ -88,8 +88,9 @@ def by_layers(operator, prior, a, d, y, sigma):
     return network, box(denoised(x))
 
 
-def gradient(a, y, t):
-    return lambda x: x - t * a.T @ (a @ x - y)
+def gradient(a, y, t, back=None):
+    b = a.T if back is None else back
+    return lambda x: x - t * b @ (a @ x - y)
 
 
 def resolvent(a, y, t):
@@ -107,6 +108,14 @@ def bound(operator) -> float:
 def by_gradients(operator, prior, a, d, y, sigma):
     t = 1 / bound(operator)
     return proximal_gradient(operator, prior, 3), splitting(a, d, y, sigma, [gradient(a, y, t)] * 3)
+
+
+def by_another_map_back(operator, prior, a, d, y, sigma):
+    """Filtered back-projection B in place of the adjoint, also at the start, with steps of 0.7."""
+    back = FilteredBackProjection(operator)
+    b = dense(back)
+    network = proximal_gradient(operator, prior, 3, step=0.7, back=back)
+    return network, splitting(b.T, d, y, sigma, [gradient(a, y, 0.7, b)] * 3)
 
 
 def by_halves(operator, prior, a, d, y, sigma):
@@ -130,6 +139,7 @@ def by_chambolle(operator, prior, a, d, y, sigma):
 
 CASES = {
     "gradients, radon": (by_gradients, radon, False, False),
+    "another map back, radon": (by_another_map_back, radon, False, False),
     "gradients, blur, tied": (by_gradients, blur, False, True),
     "halves, blur": (by_halves, blur, False, False),
     "halves, mask, groups, tied": (by_halves, mask, True, True),
@@ -141,6 +151,7 @@ CASES = {
     "chambolle, mask": (by_chambolle, mask, False, False),
 }
 FAST = (
+    "another map back, radon",
     "gradients, blur, tied",
     "halves, mask, groups, tied",
     "layers, blur, tied",

@@ -150,14 +150,12 @@ def run_study(record: Record, task: Task) -> None:
     for seed, method in itertools.product(record.seeds, METHODS):
         labels = {"method": method, "rate": rates[method], "scale": 1.0, "seed": seed}
         runs[method].append(study.train(None, **labels))
-    times = seconds(study.network, config)
     for method, done in runs.items():
         images = [study.restored(run.params) for run in done]
         shown[method] = images[-1]
-        found = {"rate": rates[method], "seconds_per_step": times[method]}
-        record.figures[method] = {**found, **_measures(task, images)}
+        record.figures[method] = {"rate": rates[method], **_measures(task, images)}
     if config["equal_seconds"]:
-        _equal_seconds(study, rates, times)
+        _equal_seconds(study, rates)
     leaves = jax.tree.leaves(jax.eval_shape(study.network.init, jax.random.key(0)))
     record.figures["weights"] = sum(leaf.size for leaf in leaves)
     _write(record, task, shown, grid)
@@ -172,10 +170,13 @@ def _measures(task: Task, runs: Sequence[Images]) -> dict[str, Any]:
     return {**means, "kinds": by} if by else means
 
 
-def _equal_seconds(study: _Study, rates: Mapping[str, float], times: Mapping[str, Any]) -> None:
+def _equal_seconds(study: _Study, rates: Mapping[str, float]) -> None:
     """The method with the slower steps once more, with as many steps as fit the other's seconds."""
-    slow, fast, share = slower(times)
     batch, record = study.config["batch"], study.record
+    times = seconds(study.network, study.config)
+    for method in METHODS:
+        record.figures[method]["seconds_per_step"] = times[method]
+    slow, fast, share = slower(times)
     samples = batch * max(1, round(share * (len(study.squares) // batch)))
     labels = {"method": slow, "rate": rates[slow], "scale": 1.0}
     runs = [study.train(samples, **labels, seed=seed) for seed in record.seeds]
@@ -215,7 +216,7 @@ def _write(
             spread(f["psnr"], 2),
             spread(f["ssim"], 4),
             *(spread(f["kinds"][kind], 2) for kind in kinds),
-            spread(f["seconds_per_step"], 3) if label in METHODS else "",
+            spread(f["seconds_per_step"], 3) if "seconds_per_step" in f else "",
         )
         for label, f in figures.items()
     ]
