@@ -270,7 +270,7 @@ PNN_DENOISING = Experiment(
             {"sigma": 25 / 255},
             {"sigma": [0.02, 0.2]},
         ],
-        "variant_samples": 4000,
+        "variant_samples": 2400,
         "tested": [0.05, 0.1, 0.15],
         "tv_weights": [0.4, 0.6, 0.8, 1.0, 1.2],
         "shown": [0, 2, 12, 14],

@@ -72,10 +72,10 @@ PNN_STABILITY = Experiment(
             )
         },
         "batch": 2,
-        "depths": [5, 10, 20],
+        "depths": [5, 20],
         "rates": [1e-3, 3e-3, 1e-2],
         "scales": [0.1, 1.0],
-        "grid_samples": 4000,
+        "grid_samples": 3200,
         "margins": [0.0, 0.5, 0.75, 1.0],
         "seeds": [0],
     },
