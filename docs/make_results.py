@@ -193,24 +193,71 @@ def denoiser(metrics: dict[str, Any]) -> str:
 
 
 def restoration(metrics: dict[str, Any]) -> str:
-    """PSNR and SSIM by method, PSNR by kind of image, seconds, and failures over the grid."""
+    """Quality by method, PSNR by kind of image; other settings; failures over the grid."""
     figures = metrics["figures"]
     methods = {k: f for k, f in figures.items() if isinstance(f, dict) and "psnr" in f}
     kinds = list(next(iter(methods.values())).get("kinds", {}))
-    timed = any("seconds_per_step" in f for f in methods.values())
+    found = {k: f | f.get("kinds", {}) for k, f in methods.items()}
+    columns = [
+        ("PSNR, dB", "psnr", 2),
+        ("SSIM", "ssim", 4),
+        *((kind, kind, 2) for kind in kinds),
+        *(c for c in _SOME if any(c[1] in f for f in methods.values())),
+    ]
+    rows = [
+        [label, *(spread(f[key], digits) if key in f else "" for _, key, digits in columns)]
+        for label, f in found.items()
+    ]
+    parts = [table(["method", *(title for title, _, _ in columns)], rows)]
+    if "variants" in figures:
+        parts.append(variants(figures["variants"]))
+    if "failures" in figures:
+        parts.append(table(["failures", *BOTH], figures["failures"]))
+    return "\n".join(parts)
+
+
+BOTH = ("lifted", "back-propagation")
+_SOME = (
+    ("Lipschitz estimate", "lipschitz", 2),
+    ("dB at half the noise", "weaker", 2),
+    ("seconds a step", "seconds_per_step", 3),
+)
+
+
+def variants(found: list[dict[str, Any]]) -> str:
+    """PSNR and seconds of both methods by setting."""
     rows = [
         [
-            label,
-            spread(f["psnr"], 2),
-            spread(f["ssim"], 4),
-            *(spread(f["kinds"][kind], 2) for kind in kinds),
-            *([spread(f["seconds_per_step"], 2) if "seconds_per_step" in f else ""] * timed),
+            row["setting"],
+            f"{row['sigma']:.3g}",
+            f"{row['total variation']:.2f}",
+            *(f"{row['psnr'][m]:.2f}" for m in BOTH),
+            *(f"{row['seconds_per_step'][m]:.3f}" for m in BOTH),
         ]
-        for label, f in methods.items()
+        for row in found
     ]
-    columns = ["method", "PSNR, dB", "SSIM", *kinds, *(["seconds a step"] * timed)]
-    heads = ["failures", "lifted", "back-propagation"]
-    return table(columns, rows) + "\n" + table(heads, figures["failures"])
+    heads = ["setting", "noise", "total variation", *BOTH]
+    return table([*heads, *(f"seconds a step, {m}" for m in BOTH)], rows)
+
+
+def stability(metrics: dict[str, Any]) -> str:
+    """Failures over the grid, and dB over total variation by setting and learning rate."""
+    figures, rates = metrics["figures"], metrics["config"]["rates"]
+    found: dict[tuple, dict[float, list[float | None]]] = {}
+    for r in figures["grid"]:
+        key = (r["iterations"], r["scale"], r["method"])
+        found.setdefault(key, {}).setdefault(r["rate"], []).append(r["over"])
+    rows = [
+        [
+            str(iterations),
+            f"{scale:g}",
+            method,
+            *("NaN" if None in by[rate] else spread(by[rate], 2) for rate in rates),
+        ]
+        for (iterations, scale, method), by in found.items()
+    ]
+    heads = ["iterations", "initial scale", "method", *(f"rate {rate:g}" for rate in rates)]
+    return table(["failures", *BOTH], figures["failures"]) + "\n" + table(heads, rows)
 
 
 def plug_and_play(metrics: dict[str, Any]) -> str:
@@ -410,6 +457,7 @@ SECTIONS = {
     "conditioning": conditioning,
     "denoiser": denoiser,
     "pnn-denoising": restoration,
+    "pnn-stability": stability,
     "deblurring": restoration,
     "inpainting": restoration,
     "tomography": restoration,
