@@ -58,6 +58,21 @@ def test_inpainting_fills_what_is_missing_and_keeps_the_rest(tmp_path: Path) -> 
     assert psnr(found, CAMERA) > psnr(blank, CAMERA) + 8
 
 
+def test_inpainting_estimates_the_noise_of_what_is_seen(tmp_path: Path) -> None:
+    """And not of the paint over what is missing."""
+    rng = np.random.default_rng(0)
+    hidden, y = rng.uniform(size=CAMERA.shape[:2]) < 0.5, noisy(CAMERA, 0.05)
+    write_image(tmp_path / "mask.png", hidden.astype(float))
+    write_image(tmp_path / "photo.tif", np.where(hidden[..., None], 1, y), 16)
+    ends = [tmp_path / "told.tif", tmp_path / "estimated.tif"]
+    for out, sigma in zip(ends, (0.05, None), strict=True):
+        mask = tmp_path / "mask.png"
+        done = restore(tmp_path / "photo.tif", out, "inpaint", sigma=sigma, mask=mask)
+        assert done.sigma == pytest.approx(0.05, rel=0.2)
+    told, estimated = (psnr(read_image(out), CAMERA) for out in ends)
+    assert estimated > told - 0.3
+
+
 def test_deblurring_sharpens(tmp_path: Path) -> None:
     kernel = np.asarray(gaussian_kernel(1.5, 4))
     y = noisy(np.asarray(Blur(CAMERA.shape, kernel).apply(CAMERA)), 0.005)

@@ -175,7 +175,11 @@ def _read_pillow(content: bytes, limit: int) -> np.ndarray:
     image_module, operations = _package("PIL.Image", "pillow"), _package("PIL.ImageOps", "pillow")
     with warnings.catch_warnings(), _any_size(image_module):
         warnings.simplefilter("ignore")  # of odd metadata
-        with image_module.open(io.BytesIO(content)) as image:
+        try:
+            opened = image_module.open(io.BytesIO(content))
+        except image_module.UnidentifiedImageError:
+            raise ValueError("its format is not known") from None
+        with opened as image:
             _check(image.height, image.width, limit)
             image.load()
             image = operations.exif_transpose(image)

@@ -46,14 +46,15 @@ def restore(
 ) -> Restoration:
     """Restore a photograph: grey or colour, of any size, in tiles above `tile` pixels.
 
-    Denoising applies the model once. Deblurring and inpainting are plug-and-play forward-backward
-    iterations with it, for falling noise levels.
+    Denoising applies the model once. Deblurring and inpainting are half-quadratic splitting with
+    it, for falling noise levels.
 
     Args:
         photo: file that `read_image` reads.
         out: file that `write_image` writes; 16 bits stay 16 if its format has them.
         task: "denoise", "deblur" or "inpaint".
-        sigma: standard deviation of the noise, white being 1; None estimates it.
+        sigma: standard deviation of the noise, white being 1; None estimates it, of the pixels that
+            are not missing.
         model: for `load_denoiser`.
         mask: for inpainting, an image of the same size, white where pixels are missing.
         blur: for deblurring, the standard deviation of a Gaussian in pixels, or an image of the
@@ -71,16 +72,18 @@ def restore(
         raise ValueError(f"out must end in one of {', '.join(IMAGE_SUFFIXES)}, got {str(out)!r}")
     writable_folder(Path(out).parent, "out")
     denoiser, pixels = load_denoiser(model), read_image(photo)
+    missing = _missing(mask, pixels) if task == "inpaint" else None
     if sigma is None:
-        sigma = noise_level(pixels) if min(pixels.shape[:2]) >= 4 else 0.0
+        seen = None if missing is None else 1 - missing
+        sigma = noise_level(pixels, seen) if min(pixels.shape[:2]) >= 4 else 0.0
     if not 0 <= sigma < 10:
         raise ValueError(f"sigma must be at least 0, white being 1, got {sigma}")
     if task == "denoise":
         restored = denoiser(pixels, sigma, tile) if sigma else pixels
-    elif task == "deblur":
-        restored = deblurred(denoiser, pixels, _kernel(blur), sigma, tile)
+    elif missing is not None:
+        restored = inpainted(denoiser, pixels, missing, sigma, tile)
     else:
-        restored = inpainted(denoiser, pixels, _missing(mask, pixels), sigma, tile)
+        restored = deblurred(denoiser, pixels, _kernel(blur), sigma, tile)
     deep = bit_depth(photo) == 16 and Path(out).suffix.lower() not in (".jpg", ".jpeg")
     write_image(out, restored, 16 if deep else 8)
     return Restoration(pixels.shape, sigma)
