@@ -27,8 +27,8 @@ def main(folder: str, method: str, pause: float) -> None:
     data = (split.train.x[:500], split.train.y[:500])
     checkpoints = liftax.Checkpoints(f"{folder}/checkpoints", every=7, resume=True)
 
-    def wait(row):
-        print(row["epoch"], flush=True)
+    def wait(history, params):
+        print(history.last["epoch"], flush=True)
         time.sleep(pause)
 
     result = liftax.fit(

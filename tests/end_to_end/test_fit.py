@@ -157,7 +157,16 @@ def test_a_run_that_diverges_says_so(digits: Split) -> None:
 
 
 def test_a_callback_stops_the_run(digits: Split) -> None:
-    result = fit(NETWORK, digits, sweep(), callback=lambda row: row["epoch"] == 2, progress=False)
+    seen = []
+
+    def stop(history, params):
+        return history.last["epoch"] == 2
+
+    def watch(history, params):
+        seen.append(float(np.abs(params["layer1"]["weight"]).max()))
+
+    result = fit(NETWORK, digits, sweep(), callback=[stop, watch], progress=False)
+    assert len(set(seen)) == 2
     assert result.reason is Reason.STOPPED
     assert result.history.last["epoch"] == 2
 
@@ -233,3 +242,17 @@ def test_rounded_products(digits: Split, tmp_path: Path) -> None:
     assert jax.tree.leaves(rounded.params)[0].dtype == jnp.float32
     with pytest.raises(ValueError, match="another run"):
         fit(NETWORK, digits, sweep(), epochs=3, checkpoints=Checkpoints(tmp_path, resume=True))
+
+
+def test_a_result_goes_on_where_it_ended(digits: Split) -> None:
+    """Full batches: 2 and 2 steps are 4; with the parameters alone Adam forgets its moments."""
+    method = liftax.BlockCoordinateDescent()
+    whole = fit(NETWORK, digits, method, epochs=4, progress=False)
+    half = fit(NETWORK, digits, method, epochs=2, progress=False)
+    again = fit(NETWORK, digits, method, epochs=2, params=half, progress=False)
+    for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(again.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+    forgot = fit(NETWORK, digits, method, epochs=2, params=half.params, progress=False)
+    assert not np.array_equal(forgot.params["layer1"]["weight"], again.params["layer1"]["weight"])
+    with pytest.raises(ValueError, match="params: the state of the earlier result is none of this"):
+        fit(NETWORK, digits, sweep(), params=half, progress=False)

@@ -120,7 +120,7 @@ def test_a_stopped_run_goes_on_bit_by_bit(name: str, tmp_path) -> None:
         batch_size=8,
         progress=False,
         checkpoints=saved,
-        callback=lambda row: row["epoch"] == 2,
+        callback=lambda history, _: history.last["epoch"] == 2,
     )
     resumed = fit(
         NETWORK, data(), method, epochs=4, batch_size=8, progress=False, checkpoints=saved

@@ -56,8 +56,8 @@ def test_a_streamed_run_goes_on_from_a_checkpoint(runs, tmp_path: Path) -> None:
     given, whole = runs
     save = Checkpoints(tmp_path, every=5)
 
-    def stop(row):
-        return row["epoch"] == 1
+    def stop(history, params):
+        return history.last["epoch"] == 1
 
     train(given, stream=20, checkpoints=save, callback=stop)
     resumed = train(given, stream=8, checkpoints=Checkpoints(tmp_path, every=7, resume=True))

@@ -26,7 +26,7 @@ LAYERS = (
     ("training",),
     ("importing",),
     ("restoration", "inversion"),
-    ("experiments",),
+    ("experiments", "estimators"),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -64,7 +64,7 @@ def _run(record: Record) -> None:
                     validation=data.test,
                     seed=seed,
                     progress=False,
-                    callback=lambda row: _tell(record, label, seed, row),
+                    callback=lambda history, _: _tell(record, label, seed, history.last),
                 ),
                 penalty=label,
                 seed=seed,

@@ -1,5 +1,7 @@
 """Training: `fit`, its result, checkpoints, model files."""
 
+from liftax.training._callbacks import Best as Best
+from liftax.training._callbacks import EarlyStopping as EarlyStopping
 from liftax.training._fit import fit as fit
 from liftax.training._history import History as History
 from liftax.training._memory import Memory as Memory

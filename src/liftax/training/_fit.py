@@ -1,5 +1,6 @@
 """`fit`: train a network by any method."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,12 +29,12 @@ def fit(
     stream: int | None = None,
     transform: Transform | None = None,
     seed: int = 0,
-    params: Params | None = None,
+    params: Params | Result | None = None,
     dtype: Any = jnp.float32,
     products: DTypeLike | None = None,
     checkpoints: Checkpoints | None = None,
     progress: bool | None = None,
-    callback: Callback | None = None,
+    callback: Callback | Sequence[Callback] = (),
 ) -> Result:
     """Train a network.
 
@@ -52,14 +53,17 @@ def fit(
         transform: (key, x, y) → (x, y) of a batch, with a new key every step: noise, flips. Not
             for full-batch methods. Validation data are taken as they are.
         seed: of initial parameters and order. The same seed gives the same bits on one machine.
-        params: initial parameters instead of random ones.
+        params: initial parameters instead of random ones; or an earlier `Result`, to go on with the
+            state of its method too.
         dtype: of parameters and activations.
         products: type that the factors of matrix products are rounded to, as `rounded_products`
             does; ``jnp.bfloat16`` makes training of wide layers several times faster where the
             processor multiplies that. None leaves them as they are.
         checkpoints: where to save, and whether to resume.
         progress: show a bar; None shows one on a terminal only.
-        callback: called with each history row; returning True stops the run.
+        callback: one or several, such as `EarlyStopping` and `Best`; each is called after every
+            epoch with the `History` and the parameters, and stops the run by returning True. The
+            next step overwrites the parameters: copy what you keep.
 
     Returns:
         A `Result`. A training loss that is not finite ends the run with that reason, without
@@ -89,10 +93,29 @@ def fit(
     x, y = source.take(slice(None if stream is None else max(size, INSPECTED)))
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation")
     key = jax.random.key(seed)
-    initial = energy.network.init(key, dtype) if params is None else params
+    before = params if isinstance(params, Result) else None
+    initial = before.params if before else params
+    initial = energy.network.init(key, dtype) if initial is None else initial
     # The loop donates its buffers; the caller's parameters stay alive in this copy.
     initial = jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), initial)
     problem = Problem(energy, method, x, y, transform, products)
     carry = start(problem, initial, size, jax.random.fold_in(key, 1))
+    if before is not None:
+        carry = carry._replace(state=_continued(before.state, carry.state))
     sources = (None if stream is None else source, check)
-    return Run(problem, carry, sources, seed, size, epochs, checkpoints).go(progress, callback)
+    run = Run(problem, carry, sources, seed, size, epochs, checkpoints)
+    return run.go(progress, [callback] if callable(callback) else callback)
+
+
+def _continued(state: Any, like: Any) -> Any:
+    """A copy of the method's state, if it is one for this run."""
+
+    def kinds(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), tree)
+
+    if kinds(state) != kinds(like):
+        raise ValueError(
+            "params: the state of the earlier result is none of this method on these data; go on "
+            "with the same method, or give the result's params alone"
+        )
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)

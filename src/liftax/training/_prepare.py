@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Array
 from liftax.data import Dataset, Split, check_data
 from liftax.networks import Network
 from liftax.objectives import LiftedEnergy
+from liftax.potentials import AbstractPotential
 from liftax.training._stream import Stream
 
 # Targets that are looked at together.
@@ -66,10 +68,9 @@ def checked(
 
 def _check_domain(network: Network, targets: np.ndarray, dtype: Any, argument: str) -> None:
     potential = network.node(network.output).potential
-    value = jax.jit(jax.vmap(potential.value))
     outside = [np.zeros(0, np.int64)]
     for begin in range(0, len(targets), _ROWS):
-        found = np.asarray(value(jnp.asarray(targets[begin : begin + _ROWS], dtype)))
+        found = np.asarray(_values(potential, jnp.asarray(targets[begin : begin + _ROWS], dtype)))
         outside.append(begin + np.flatnonzero(~np.isfinite(found)))
     where = np.concatenate(outside)
     if where.size:
@@ -78,6 +79,11 @@ def _check_domain(network: Network, targets: np.ndarray, dtype: Any, argument: s
             f"{type(potential).__name__} (first at sample {where[0]}); rescale them or choose "
             "another output"
         )
+
+
+@eqx.filter_jit
+def _values(potential: AbstractPotential, targets: Array) -> Array:
+    return jax.vmap(potential.value)(targets)
 
 
 def _shaped(array: np.ndarray, shape: tuple[int, ...], argument: str) -> np.ndarray:

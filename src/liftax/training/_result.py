@@ -21,6 +21,7 @@ class Result:
     Attributes:
         energy: what was minimised, with the network in it.
         params: the parameters.
+        state: of the method, such as an optimiser's moments; `fit` can start from it.
         history: one row per epoch.
         reason: why the run stopped; ``str(reason)`` is a sentence.
         steps: parameter updates made.
@@ -30,6 +31,7 @@ class Result:
 
     energy: LiftedEnergy
     params: Params
+    state: Any
     history: History
     reason: Reason
     steps: int

@@ -4,9 +4,8 @@ import contextlib
 import dataclasses
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,6 +15,7 @@ from jaxtyping import Array
 
 from liftax._files import writable_folder
 from liftax._solution import Reason
+from liftax.networks import Params
 from liftax.training._checkpoint import latest_checkpoint, save_checkpoint
 from liftax.training._closures import constants
 from liftax.training._engine import (
@@ -33,7 +33,7 @@ from liftax.training._progress import Bar, Progress, Silent, on_terminal
 from liftax.training._result import Result
 from liftax.training._stream import Stream, checksum
 
-Callback = Callable[[dict[str, Any]], bool | None]
+Callback = Callable[[History, Params], bool | None]
 
 INSPECTED = 512
 
@@ -82,7 +82,7 @@ class Run:
         if checkpoints is not None and checkpoints.resume:
             self.restore(checkpoints)
 
-    def go(self, progress: bool | None, callback: Callback | None) -> Result:
+    def go(self, progress: bool | None, callbacks: Sequence[Callback]) -> Result:
         shown = on_terminal() if progress is None else progress
         piece = max(self.per_epoch // (20 if shown else 1), 1)
         if self.stream is not None:  # a block that is longer than a piece would be fetched again
@@ -95,10 +95,11 @@ class Run:
         label, total = type(self.problem.method).__name__, self.epochs * self.per_epoch
         per_step = self.samples if self.problem.method.full_batch else self.size
         with Bar(label, total, per_step) if shown else contextlib.nullcontext(Silent()) as bar:
-            reason = self.loop(bar, callback, piece)
+            reason = self.loop(bar, callbacks, piece)
         return Result(
             self.problem.energy,
             self.carry.params,
+            self.carry.state,
             self.history,
             reason,
             self.step,
@@ -106,7 +107,7 @@ class Run:
             compile_seconds,
         )
 
-    def loop(self, bar: Progress, callback: Any, piece: int) -> Reason:
+    def loop(self, bar: Progress, callbacks: Sequence[Callback], piece: int) -> Reason:
         while self.step < self.epochs * self.per_epoch:
             epoch, first = divmod(self.step, self.per_epoch)
             order = self.epoch(epoch)
@@ -126,7 +127,8 @@ class Run:
                     self.save()
             self.close_epoch(epoch + 1, self.means(self.per_epoch))
             self.save()
-            if callback is not None and callback(self.history.last):
+            # All of them are called, also those behind one that stops the run.
+            if any([callback(self.history, self.carry.params) for callback in callbacks]):
                 return Reason.STOPPED
         return Reason.COMPLETED
 
