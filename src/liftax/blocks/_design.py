@@ -15,17 +15,37 @@ def design(
 
     A row for every sample (and position, for a convolution), a last column of ones for the bias.
     """
+    rows, ones = _rows(affine, inputs)
+    if rows is None or ones is None:
+        return rows
+    return jnp.concatenate([rows, jnp.full_like(rows[:, :1], ones)], axis=1)
+
+
+def outer_gram(
+    affine: AbstractAffine, inputs: tuple[Array, ...]
+) -> Float[Array, "rows rows"] | None:
+    r"""$AA^\top$ where $A$, which is not built, has fewer rows than columns; else None."""
+    rows, ones = _rows(affine, inputs)
+    if rows is None or len(rows) >= rows.shape[1] + (ones is not None):
+        return None
+    gram = rows @ rows.T
+    return gram if ones is None else gram + ones * ones
+
+
+def _rows(
+    affine: AbstractAffine, inputs: tuple[Array, ...]
+) -> tuple[Float[Array, "rows columns"] | None, float | None]:
+    """The rows without the column of the bias, and the number in that, None without a bias."""
     if isinstance(affine, Residual):
         if isinstance(affine.factor, AbstractOperator):
-            return None
-        inner = design(affine.map, (affine.combined(inputs),))
-        return inner if inner is None or affine.factor == 1 else affine.factor * inner
+            return None, None
+        rows, ones = _rows(affine.map, (affine.combined(inputs),))
+        if rows is None or affine.factor == 1:
+            return rows, ones
+        return affine.factor * rows, None if ones is None else affine.factor * ones
     if not isinstance(affine, Dense | Pointwise | Convolution):
-        return None
-    rows = affine.rows(inputs[0])
-    if affine.use_bias:
-        rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
-    return rows
+        return None, None
+    return affine.rows(inputs[0]), 1.0 if affine.use_bias else None
 
 
 def stacked(theta: Params) -> Float[Array, "columns features"]:

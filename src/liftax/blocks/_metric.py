@@ -4,10 +4,9 @@ import abc
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array
 
-from liftax.blocks._design import design, split
+from liftax.blocks._design import design, outer_gram, split
 from liftax.blocks._parameter_block import parameter_gradient
 from liftax.blocks._solve import LARGEST, cholesky_solve, newton_step
 from liftax.networks import Node, Params, States
@@ -79,32 +78,34 @@ class Implicit(AbstractMetric):
     ) -> Params:
         nodes = energy.network.nodes
         shared = {node.tied_to for node in nodes} - {None}
-        found, rest = {}, []
+        steps, wide, rest = {}, {}, []
         for node in nodes:
-            rows = None
-            if node.name not in shared and node.tied_to is None:
-                rows = design(node.affine, tuple(states[p] for p in node.parents))
-            if rows is None or min(rows.shape) > LARGEST:
-                rest.append(node)
+            inputs, signal = tuple(states[p] for p in node.parents), signals[node.name]
+            own = node.name not in shared and node.tied_to is None
+            gram = outer_gram(node.affine, inputs) if own else None
+            rows = design(node.affine, inputs) if own and gram is None else None
+            if gram is not None and len(gram) <= LARGEST:
+                # AᵀS is the gradient for the signals S.
+                wide[node.name] = self._solve(gram, signal.reshape(len(gram), -1), len(signal))
+                wide[node.name] = len(signal) * wide[node.name].reshape(signal.shape)
+            elif rows is not None and rows.shape[1] <= LARGEST:
+                right = rows.T @ (factor * signal.reshape(len(rows), -1))
+                step = self._solve(rows.T @ rows, right, len(signal))
+                steps[node.name] = split(step, params[node.name])
             else:
-                found[node.name] = self._solve(rows, factor * signals[node.name], params, node)
+                rest.append(node)
+        of_wide = parameter_gradient(energy, params, states, wide, factor)
         owners = {node.owner for node in rest if jax.tree.leaves(params[node.owner])}
         if owners:
             slopes = parameter_gradient(energy, params, states, signals, factor)
             of_rest = {name: slopes[name] for name in sorted(owners)}
             damping = dict.fromkeys(of_rest, 1 / self.step_size)
-            found |= newton_step(energy, params, states, of_rest, damping, weighted=False)
+            steps |= newton_step(energy, params, states, of_rest, damping, weighted=False)
+        found = {**of_wide, **steps}
         return {name: found.get(name, params[name]) for name in _owners(params, nodes)}
 
-    def _solve(self, rows: Array, signal: Array, params: Params, node: Node) -> Params:
-        samples = signal.shape[0]
-        damping = jnp.asarray(samples / self.step_size, rows.dtype)
-        right = signal.reshape(len(rows), -1)
-        if len(rows) < rows.shape[1]:
-            step = rows.T @ cholesky_solve(rows @ rows.T, damping, right)
-        else:
-            step = cholesky_solve(rows.T @ rows, damping, rows.T @ right)
-        return split(step, params[node.name])
+    def _solve(self, gram: Array, right: Array, samples: int) -> Array:
+        return cholesky_solve(gram, samples / self.step_size, right)
 
 
 def _owners(params: Params, nodes: tuple[Node, ...]) -> list[str]:

@@ -136,11 +136,14 @@ def parameter_gradient(
 ) -> Params:
     r"""$G_j = \frac{c}s\sum_i(\partial f_j/\partial\theta_j)^\top r_j^i$, $c$ being `factor`.
 
-    Parameters that several nodes use collect the gradients of all of them.
+    Parameters that several nodes use collect the gradients of all of them; nodes without a signal
+    take no part.
     """
     scale = factor / states[INPUT].shape[0]
     gradients: Params = {}
     for node in energy.network.nodes:
+        if node.name not in signals:
+            continue
         inputs = tuple(states[p] for p in node.parents)
         # Scaling the signal instead of the gradient touches fewer numbers.
         signal = scale * signals[node.name]

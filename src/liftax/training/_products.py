@@ -21,8 +21,8 @@ def rounded_products(
     $\mathrm{rd}(A)\,\mathrm{rd}(B)$, summed in single precision, so that its entries have an error
     of at most $(2\epsilon+\epsilon^2)\,|A||B|$, with $\epsilon = 2^{-8}$ for bfloat16, beside
     the rounding of the sum. What is no product of matrices (activations, proximal operators,
-    energies, norms, optimisers) stays as it was, and so do double precision and, on a CPU,
-    convolutions, which gain nothing there.
+    energies, norms, optimisers) stays as it was, and so do double precision, products with
+    ``precision="highest"`` and, on a CPU, convolutions, which gain nothing there.
 
     Apply it last, around what is to be compiled: derivatives that are taken inside have rounded
     products too. The rounded function is not to be differentiated itself.
@@ -100,6 +100,8 @@ def _is_product(equation: Any) -> bool:
     if name not in ("dot_general", "conv_general_dilated"):
         return False
     shapes: list[Any] = [factor.aval for factor in equation.invars]
+    if equation.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2:
+        return False
     if any(a.dtype != jnp.float32 for a in shapes):
         return False
     if name == "conv_general_dilated":
