@@ -21,9 +21,10 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 # PyTorch is large: `make .venv/.torch` (and CI) installs it; without it these files are left out.
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-collect_ignore = [] if HAS_TORCH else ["importing/test_torch.py"]
+NEED_TORCH = ["importing/test_torch.py", "exporting/test_torch.py"]
+collect_ignore = [] if HAS_TORCH else NEED_TORCH
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
     if not HAS_TORCH:
-        terminalreporter.write_line("left out, PyTorch is not installed: importing/test_torch.py")
+        terminalreporter.write_line(f"left out, PyTorch is not installed: {NEED_TORCH}")

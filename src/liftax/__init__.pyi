@@ -4,6 +4,7 @@ from . import affine as affine
 from . import blocks as blocks
 from . import data as data
 from . import diagnostics as diagnostics
+from . import exporting as exporting
 from . import imaging as imaging
 from . import importing as importing
 from . import inversion as inversion

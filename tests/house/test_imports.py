@@ -24,7 +24,7 @@ LAYERS = (
     ("blocks",),
     ("methods", "diagnostics"),
     ("training",),
-    ("importing",),
+    ("importing", "exporting"),
     ("restoration", "inversion"),
     ("experiments", "estimators"),
     ("cli", "__main__"),

@@ -19,6 +19,7 @@ from liftax.potentials import (
     Sigmoid,
     Softplus,
     Softsign,
+    SoftThreshold,
     Tanh,
 )
 
@@ -32,6 +33,7 @@ _ACTIVATIONS: dict[str, Callable[[OnnxNode], AbstractPotential]] = {
     "Elu": lambda n: ELU(n.number("alpha", 1.0)),
     "HardSigmoid": lambda n: _hard_sigmoid(n),
     "Clip": lambda n: _clip(n),
+    "Shrink": lambda n: _shrink(n),
 }
 
 
@@ -59,6 +61,13 @@ def _clip(node: OnnxNode) -> AbstractPotential:
 def _hard_sigmoid(node: OnnxNode) -> AbstractPotential:
     node.require(beta=0.5)
     return HardSigmoid(node.number("alpha", 0.2))
+
+
+def _shrink(node: OnnxNode) -> AbstractPotential:
+    threshold = node.number("lambd", 0.5)
+    if node.number("bias", 0.0) != threshold:
+        raise node.refused("lambd and bias must be equal, otherwise it jumps")
+    return SoftThreshold(threshold)
 
 
 def _gemm(assembly: Assembly, node: OnnxNode) -> Value:

@@ -165,6 +165,11 @@ def _function(assembly: Assembly, place: str, kind: str, arguments: list[Any]) -
     match kind:
         case "add" | "iadd" if isinstance(rest[0], Value):
             return assembly.add([value, rest[0]])
+        case "mul" if isinstance(rest[0], int | float):
+            factor = np.full(value.shape[0 if len(value.shape) == 3 else -1], float(rest[0]))
+            return assembly.scale(value, factor, np.zeros_like(factor))
+        case "permute" if rest[0][:1] == (0,):
+            return value.transposed(tuple(axis - 1 for axis in rest[0][1:]))
         case "cat":
             axis = rest[0] if rest else 0
             return assembly.concatenate(list(value), axis if axis < 0 else axis - 1)

@@ -1,0 +1,143 @@
+"""Networks for exports, and parameters of no special kind."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+import liftax
+from liftax.affine import (
+    Concatenation,
+    Convolution,
+    Dense,
+    Identity,
+    Mean,
+    Normalisation,
+    Patches,
+    Pointwise,
+    Positions,
+    Reshape,
+    Residual,
+    Scale,
+    Scaled,
+    Sum,
+    TransposedConvolution,
+)
+from liftax.networks import INPUT, Network, Node, Params, chain, max_pooling
+from liftax.potentials import (
+    ELU,
+    Arctan,
+    Clip,
+    HardSigmoid,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Softsign,
+    SoftThreshold,
+    Tanh,
+)
+
+COMMON = (
+    *(ReLU(), LeakyReLU(), Clip(), Clip(0.0, 6.0), Tanh(), Sigmoid(), Softplus(), ELU()),
+    *(Softsign(), HardSigmoid(), Softmax()),
+)
+OTHERS = (
+    LeakyReLU(0.2),
+    ELU(0.5),
+    SoftThreshold(0.3),
+    HardSigmoid(0.25),
+    Arctan(),
+    Clip(-0.5, 2.0),
+)
+
+
+def branches() -> Network:
+    nodes = (
+        Node("a", Convolution(3, (3, 2), (2, 1)), "relu", INPUT),
+        Node("b.z", Convolution(3), "identity", "a"),
+        Node("b", Normalisation(), "tanh", "b.z"),
+        Node("c", Sum((Convolution(3, (1, 1)), Identity())), "relu", ("a", "b")),
+        Node("d", Residual(Convolution(3, use_bias=False), factor=0.5), "relu", ("c", "b")),
+        Node("e", Concatenation(), "softmax", ("d", "a")),
+        Node("f", Pointwise(4), "softplus", "e"),
+        Node("g", Scale(), "identity", "f"),
+        Node("mean", Mean(), "identity", "g"),
+        Node("out", Dense(3), "softmax", "mean"),
+    )
+    return Network(nodes, (6, 5, 2))
+
+
+def tied() -> Network:
+    inertia = Residual(Convolution(3), (1.0, 0.0, 0.0), (0.0, 2.0, -1.0))
+    nodes = (
+        Node("a", Convolution(4, (3, 3), (2, 2)), "relu", INPUT),
+        Node("u", TransposedConvolution(2, (3, 3), (2, 2), use_bias=False), "tanh", "a", "a"),
+        Node("k", Convolution(3, (1, 1)), "identity", INPUT),
+        Node("i", Identity(), "identity", INPUT),
+        Node("v", inertia, "relu", ("k", "i", "u")),
+    )
+    return Network(nodes, (8, 6, 2))
+
+
+def decoder() -> Network:
+    return chain(
+        (5,),
+        [
+            (Dense(24), "relu"),
+            (Reshape((3, 4, 2)), "identity"),
+            (TransposedConvolution(3, (3, 3), (2, 2), ((1, 1), (1, 1)), shape=(6, 8)), "relu"),
+            (TransposedConvolution(2, (2, 3), (1, 2), "valid"), "identity"),
+            (Scaled(Convolution(1, (5, 3)), 0.5), "sigmoid"),
+        ],
+    )
+
+
+def pooled() -> Network:
+    conv = Node("conv", Convolution(2, (2, 2), padding="valid"), "identity", INPUT)
+    poolings = max_pooling("max", "conv", (6, 5, 2), 2)
+    return Network((conv, *poolings, Node("out", Dense(3), "identity", "max")), (7, 6, 1))
+
+
+def tokens() -> Network:
+    layers = [(Patches(2), "identity"), (Pointwise(3), "identity"), (Positions(), "relu")]
+    return chain((4, 6, 2), [*layers, (Pointwise(4), "softmax"), (Mean(), "identity")])
+
+
+CASES: dict[str, Callable[[], Network]] = {
+    "activations": lambda: chain((4,), [(Dense(4), p) for p in (*COMMON, *OTHERS)]),
+    "mlp": lambda: liftax.mlp([5, 8, 3], "tanh"),
+    "cnn": lambda: liftax.cnn((8, 6, 1), (2, 3), (7,), 3, normalised=True),
+    "resnet": lambda: liftax.resnet((6, 6, 1), 3, 2, 4),
+    "tied resnet": lambda: liftax.resnet(6, 5, 2, 4, "tanh", tied=True),
+    "branches": branches,
+    "tied": tied,
+    "decoder": decoder,
+    "pooled": pooled,
+    "tokens": tokens,
+    "ddfb": lambda: liftax.networks.ddfb((6, 5, 1), 4, 2),
+}
+
+
+def model(name: str, dtype=jnp.float32) -> tuple[Network, Params]:
+    """A network with parameters that are all different, its variances positive."""
+    network = CASES[name]()
+    params = network.init(jax.random.key(0), dtype)
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    moved = [
+        jnp.abs(p + 0.3 * jax.random.normal(k, p.shape, dtype))
+        if p.ndim < 1
+        else p + jnp.asarray(0.3, dtype) * jax.random.normal(k, p.shape, dtype)
+        for p, k in zip(leaves, keys, strict=True)
+    ]
+    params = jax.tree.unflatten(structure, moved)
+    for theta in params.values():
+        if isinstance(theta, dict) and "variance" in theta:
+            theta["variance"] = jnp.abs(theta["variance"]) + jnp.asarray(0.1, dtype)
+    return network, network.admissible(params)
+
+
+def example(network: Network, dtype=jnp.float32) -> jax.Array:
+    return jax.random.normal(jax.random.key(2), (3, *network.input_shape), dtype)

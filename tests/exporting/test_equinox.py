@@ -1,0 +1,58 @@
+"""Exported equinox modules against the network, and back."""
+
+import equinox as eqx
+import jax
+import numpy as np
+import pytest
+
+import liftax
+from liftax.affine import AveragePooling, Convolution, Dense
+from liftax.exporting import to_equinox
+from liftax.importing import from_equinox
+from liftax.networks import Network, chain
+from tests.exporting.networks import COMMON, branches, example
+
+PICTURES = [
+    (Convolution(3, (3, 2), (2, 1)), "tanh"),
+    (AveragePooling(2, 1), "identity"),
+    (Convolution(2, (2, 2), padding=((0, 1), (1, 0)), use_bias=False), "relu"),
+    (Dense(3), "softmax"),
+]
+CASES = {
+    "activations": chain((4,), [(Dense(4), p) for p in COMMON]),
+    "pictures": chain((7, 6, 2), PICTURES),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_module_computes_the_same_and_comes_back(name: str) -> None:
+    network = CASES[name]
+    params = network.init(jax.random.key(0))
+    params = jax.tree.map(lambda p: p + 0.1, params)
+    x = example(network)
+    expected = np.asarray(eqx.filter_jit(network)(params, x))
+    module = to_equinox(network, params)
+    given = np.moveaxis(np.asarray(x), -1, 1) if x.ndim == 4 else x
+    found = jax.jit(jax.vmap(module))(given)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    again, weights = from_equinox(module, given.shape[1:])
+    assert [n.potential for n in again.nodes] == [n.potential for n in network.nodes]
+    assert list(again.shapes.values()) == list(network.shapes.values())
+    for node, other in zip(network.nodes, again.nodes, strict=True):
+        leaves = (jax.tree.leaves(p) for p in (params[node.name], weights[other.name]))
+        for a, b in zip(*leaves, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (branches(), "node 'b': Normalisation has no counterpart in an equinox chain; fold"),
+        (liftax.resnet(4, 3, 1, 2), "node 'u1': .* has no counterpart in an equinox chain"),
+        (liftax.mlp([3, 2], output="arctan"), "node 'layer1': Arctan has no counterpart in jax.nn"),
+        (chain((4, 4, 1), [(Convolution(2), "softmax")]), "Softmax has no counterpart in jax.nn"),
+    ],
+)
+def test_refusals_are_named(network: Network, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        to_equinox(network, network.init(jax.random.key(0)))
