@@ -25,20 +25,25 @@ class Arguments(NamedTuple):
     core: int | None
 
     @classmethod
-    def parsed(cls, text: str | None, name: str) -> "Arguments":
-        """From the command line; the text is the module's."""
+    def parsed(
+        cls, text: str | None, name: str, more: argparse.ArgumentParser | None = None
+    ) -> tuple[Any, ...]:
+        """From the command line, then the values of `more`; the text is the module's."""
         parser = argparse.ArgumentParser(
-            description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[] if more is None else [more],
         )
         default = Path("runs/bench") / f"{name}.json"
         parser.add_argument("out", nargs="?", type=Path, default=default)
         parser.add_argument("--rounds", type=int, default=9)
         parser.add_argument("--core", type=int, default=None, help="processor (the last allowed)")
-        given = parser.parse_args()
-        core = given.core
+        given = vars(parser.parse_args())
+        core = given.pop("core")
         if core is None and hasattr(os, "sched_getaffinity"):
             core = max(os.sched_getaffinity(0))
-        return cls(given.out, given.rounds, core)
+        own = cls(given.pop("out"), given.pop("rounds"), core)
+        return own, *given.values()
 
 
 def finish(given: Arguments, results: dict[str, Any]) -> None:

@@ -57,4 +57,4 @@ def main(given: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(Arguments.parsed(__doc__, "inference"))
+    main(*Arguments.parsed(__doc__, "inference"))

@@ -97,4 +97,4 @@ class _Step:
 
 
 if __name__ == "__main__":
-    main(Arguments.parsed(__doc__, "step_cost"))
+    main(*Arguments.parsed(__doc__, "step_cost"))
