@@ -18,6 +18,7 @@ from liftax.experiments._optimisers import OPTIMISERS
 from liftax.experiments._penalties import PENALTIES_STUDY
 from liftax.experiments._perceptron_inversion import PERCEPTRON_INVERSION
 from liftax.experiments._pnn_denoising import PNN_DENOISING
+from liftax.experiments._pnn_settings import PNN_SETTINGS
 from liftax.experiments._pnn_stability import PNN_STABILITY
 from liftax.experiments._pnp import PNP
 from liftax.experiments._resnet_inversion import RESNET_INVERSION
@@ -43,6 +44,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         CONDITIONING,
         DENOISER,
         PNN_DENOISING,
+        PNN_SETTINGS,
         PNN_STABILITY,
         PNP,
         AUTOENCODER_INVERSION,
