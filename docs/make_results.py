@@ -209,10 +209,7 @@ def restoration(metrics: dict[str, Any]) -> str:
         for label, f in found.items()
     ]
     parts = [table(["method", *(title for title, _, _ in columns)], rows)]
-    if "variants" in figures:
-        parts.append(variants(figures["variants"]))
-    if "failures" in figures:
-        parts.append(table(["failures", *BOTH], figures["failures"]))
+    parts.append(table(["failures", *BOTH], figures["failures"]))
     return "\n".join(parts)
 
 
@@ -224,7 +221,7 @@ _SOME = (
 )
 
 
-def variants(found: list[dict[str, Any]]) -> str:
+def settings(metrics: dict[str, Any]) -> str:
     """PSNR and seconds of both methods by setting."""
     rows = [
         [
@@ -232,11 +229,12 @@ def variants(found: list[dict[str, Any]]) -> str:
             f"{row['sigma']:.3g}",
             f"{row['total variation']:.2f}",
             *(f"{row['psnr'][m]:.2f}" for m in BOTH),
+            f"{row['slower']} {row['in equal seconds']:.2f}",
             *(f"{row['seconds_per_step'][m]:.3f}" for m in BOTH),
         ]
-        for row in found
+        for row in metrics["figures"]["variants"]
     ]
-    heads = ["setting", "noise", "total variation", *BOTH]
+    heads = ["setting", "noise", "total variation", *BOTH, "the slower one in equal seconds"]
     return table([*heads, *(f"seconds a step, {m}" for m in BOTH)], rows)
 
 
@@ -457,6 +455,7 @@ SECTIONS = {
     "conditioning": conditioning,
     "denoiser": denoiser,
     "pnn-denoising": restoration,
+    "pnn-settings": settings,
     "pnn-stability": stability,
     "deblurring": restoration,
     "inpainting": restoration,

@@ -16,20 +16,23 @@ def comparison(
 
     Args:
         columns: label → pictures in [0, 1]; the first column says which detail is shown.
-        side: of the detail, in pixels.
+        side: of the detail, in pixels; at most a quarter of the picture's.
         zoom: how much the detail is enlarged, at most the picture's side.
     """
     labels, count = list(columns), len(next(iter(columns.values())))
     figure, grid = new_figure(len(labels), count, size=(2.6, 2.7))
     for row in range(count):
         reference = columns[labels[0]][row][..., 0]
+        side = min(side, min(reference.shape) // 4)
         top, left = busiest(reference, side)
+        # In the corner that the detail does not come from.
+        right = left + side / 2 < reference.shape[1] / 2
         for label, axes in zip(labels, grid[row], strict=True):
             image = np.clip(columns[label][row][..., 0], 0, 1)
             axes.imshow(image, cmap="gray", vmin=0, vmax=1)
             detail = image[top : top + side, left : left + side]
             share = min(0.45, zoom * side / min(image.shape))
-            inset = axes.inset_axes((1 - share, 0, share, share))
+            inset = axes.inset_axes(((1 - share) * right, 0, share, share))
             inset.imshow(detail, cmap="gray", vmin=0, vmax=1)
             for place in (axes, inset):
                 place.set_xticks([])
