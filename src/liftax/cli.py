@@ -92,7 +92,7 @@ def _restore(
         out: file to write.
         task: what is wrong with it.
         sigma: standard deviation of the noise, white being 1.
-        model: a model of the package, or a file from `liftax reproduce denoiser`.
+        model: a model of the package, or a file of save_denoiser or `liftax reproduce denoiser`.
         mask: inpainting: image of the same size, white where pixels are missing.
         blur: deblurring: standard deviation of a Gaussian in pixels, or an image of the kernel.
         tile: largest side in pixels that is computed at once.

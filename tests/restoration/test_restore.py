@@ -2,16 +2,26 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import skimage.data
 
 from liftax.cli import main
 from liftax.imaging import Blur, bit_depth, gaussian_kernel, psnr, read_image, write_image
-from liftax.restoration import load_denoiser, restore
+from liftax.restoration import load_denoiser, restore, save_denoiser
 from liftax.training import save_model
 
 CAMERA = (skimage.data.camera()[60:156, 180:270, None] / 255).astype(np.float32)
+
+
+def test_a_saved_denoiser_is_loaded_as_it_was(tmp_path: Path) -> None:
+    shipped = load_denoiser()
+    save_denoiser(tmp_path / "own.safetensors", shipped)
+    again = load_denoiser(tmp_path / "own.safetensors")
+    assert again.meta == shipped.meta
+    for one, other in zip(*map(jax.tree.leaves, (again, shipped)), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def noisy(clean: np.ndarray, sigma: float) -> np.ndarray:

@@ -48,14 +48,10 @@ def _run(record: Record) -> None:
         progress=None,
     )
     record.model = record.add(result, method="lifted", seed=record.seeds[0])
-    record.meta = {
-        "task": "denoise",
-        "family": "ddfb",
-        "arguments": config["network"],
-        "sigma": config["sigma"],
-    }
     arguments = tuple(sorted(config["network"].items()))
-    _measure(record, Denoiser(result.params, "ddfb", arguments, config["sigma"]))
+    denoiser = Denoiser(result.params, "ddfb", arguments, config["sigma"])
+    record.meta = denoiser.meta
+    _measure(record, denoiser)
 
 
 def _measure(record: Record, denoiser: Denoiser) -> None:

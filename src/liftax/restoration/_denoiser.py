@@ -16,7 +16,7 @@ from liftax.affine import Convolution, Residual, TransposedConvolution
 from liftax.imaging import noise_level
 from liftax.networks import INPUT, Network, Params, dcp, ddfb, ddifb, dscp
 from liftax.restoration._tiles import tiled
-from liftax.training import as_params, load_model
+from liftax.training import as_params, load_model, save_model
 
 NETWORKS = {"ddfb": ddfb, "ddifb": ddifb, "dcp": dcp, "dscp": dscp}
 _FOLDER = Path(__file__).parent / "models"
@@ -42,6 +42,12 @@ class Denoiser(eqx.Module):
     family: str = eqx.field(static=True)
     arguments: tuple[tuple[str, Any], ...] = eqx.field(static=True)
     sigma: float = eqx.field(static=True)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What a model file says beside the parameters."""
+        known = {"family": self.family, "arguments": dict(self.arguments), "sigma": self.sigma}
+        return {"task": "denoise", **known}
 
     def network(self, height: int, width: int) -> Network:
         """The network for one channel of images of this size."""
@@ -115,11 +121,21 @@ def reach(network: Network) -> int:
     return far[network.output]
 
 
+def save_denoiser(path: str | Path, denoiser: Denoiser) -> None:
+    """A model file for `load_denoiser` and ``liftax restore --model``.
+
+    Args:
+        path: usually ends in ``.safetensors``.
+        denoiser: for example of a network of your own photographs.
+    """
+    save_model(path, denoiser.params, denoiser.meta)
+
+
 def load_denoiser(model: str | Path = "denoise") -> Denoiser:
     """A denoiser that comes with the package, or one from a file.
 
     Args:
-        model: one of `MODELS`, or a file written by ``liftax reproduce denoiser``.
+        model: one of `MODELS`, or a file of `save_denoiser` or ``liftax reproduce denoiser``.
 
     Raises:
         FileNotFoundError: if there is no such file.
