@@ -1,12 +1,14 @@
 """What callbacks look at, stop and keep."""
 
+import importlib
+import struct
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from liftax.training import Best, EarlyStopping, History, as_params, load_model
+from liftax.training import Best, EarlyStopping, History, TensorBoard, as_params, load_model
 
 LOSSES = [9.0, 5.0, 3.0, 3.5, 2.9, 2.95, 3.1, 2.85, 2.0]
 
@@ -59,3 +61,28 @@ def test_bad_settings_are_named() -> None:
         EarlyStopping(patience=0)
     with pytest.raises(ValueError, match=r"column: the history has no column 'lost'; it has epoch"):
         EarlyStopping("lost")(History([{"epoch": 0}]), {})
+
+
+def scalars(file: Path) -> list[tuple[str, int, float]]:
+    """What an event file holds: records of length, checksum, protocol buffer, checksum."""
+    kind = importlib.import_module("tensorboardX.proto.event_pb2").Event
+    raw, place, found = file.read_bytes(), 0, []
+    while place < len(raw):
+        (size,) = struct.unpack("<Q", raw[place : place + 8])
+        event = kind.FromString(raw[place + 12 : place + 12 + size])
+        found += [(v.tag, event.step, v.simple_value) for v in event.summary.value]
+        place += size + 16
+    return found
+
+
+def test_event_files_hold_the_history(tmp_path: Path) -> None:
+    write, rows = TensorBoard(tmp_path / "events"), [{"epoch": 0, "energy": 4.0}]
+    for epoch in (1, 2):
+        rows.append({"epoch": epoch, "energy": 4.0 - epoch, "loss": 0.5 / epoch})
+        write(History(rows), {})
+    write.close()
+    (file,) = (tmp_path / "events").iterdir()
+    assert sorted(scalars(file)) == [
+        *(("energy", epoch, 4.0 - epoch) for epoch in range(3)),
+        *(("loss", epoch, 0.5 / epoch) for epoch in (1, 2)),
+    ]

@@ -11,6 +11,7 @@ import pytest
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
+import liftax
 from liftax.importing import from_torch, load_network
 from liftax.inversion import BlockDescent, Box, invert
 
@@ -147,3 +148,16 @@ def test_a_model_trained_elsewhere_is_imported_and_inverted(tmp_path: Path) -> N
 def test_refusals_are_named(module, shape: tuple[int, ...], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         from_torch(nn.Sequential(module), shape)
+
+
+def test_a_data_loader_gives_batches() -> None:
+    """Shuffled anew every epoch, with a last batch that is not full."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 6)).astype(np.float32)
+    y = np.argmax(x[:, :3], axis=1)
+    given = torch.utils.data.TensorDataset(torch.tensor(x), torch.tensor(y))
+    loader = torch.utils.data.DataLoader(given, batch_size=8, shuffle=True)
+    method = liftax.ImplicitSGD(1.0, inner=2)
+    result = liftax.fit(liftax.mlp([6, 3]), loader, method, epochs=20, progress=False)
+    assert result.steps == 20 * 7
+    assert np.mean(np.argmax(result.predict(x), axis=1) == y) > 0.9

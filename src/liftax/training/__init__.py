@@ -13,3 +13,4 @@ from liftax.training._products import rounded_products as rounded_products
 from liftax.training._result import Result as Result
 from liftax.training._run import Checkpoints as Checkpoints
 from liftax.training._seconds import step_seconds as step_seconds
+from liftax.training._tensorboard import TensorBoard as TensorBoard

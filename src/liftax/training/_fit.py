@@ -1,16 +1,17 @@
 """`fit`: train a network by any method."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import DTypeLike
+from jaxtyping import Array, DTypeLike
 
-from liftax.data import Split
+from liftax.data import Dataset, Split
 from liftax.methods import AbstractMethod
 from liftax.networks import Network, Params
 from liftax.objectives import LiftedEnergy
+from liftax.training._batches import Batches
 from liftax.training._engine import Problem, Transform, start
 from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
@@ -20,7 +21,7 @@ from liftax.training._stream import Stream
 
 def fit(
     energy: LiftedEnergy | Network,
-    data: Data | Split,
+    data: Data | Split | Iterable[Any],
     method: AbstractMethod,
     *,
     epochs: int = 10,
@@ -42,7 +43,11 @@ def fit(
         energy: a `LiftedEnergy`, or a `Network` for the energy with Bregman penalties.
         data: a `Split`, a `Dataset` or a pair of arrays (inputs, targets), samples first. Integer
             targets are class labels. An epoch visits each sample once in a new order; samples that
-            do not fill a batch wait for the next epoch.
+            do not fill a batch wait for the next epoch. Or an iterable of batches, (x, y) or x
+            alone, that can be gone through anew every epoch: a PyTorch DataLoader, a list, an
+            object with ``__iter__``. Its order and batch size then hold, and it must give as many
+            batches every time; one that is shorter than the first is filled up with its own
+            samples. Such a run resumes bit-identical only if the iterable repeats itself.
         method: for example ``liftax.OneSweep(optax.adam(1e-3))``.
         epochs: passes over the data (for full-batch methods: steps).
         batch_size: samples a step, at most all.
@@ -80,17 +85,8 @@ def fit(
             f"transform: {type(method).__name__} keeps the activations of all samples from step to "
             "step, which new inputs would invalidate; transform the data, or use mini-batches"
         )
-    if stream is not None and (method.full_batch or stream < batch_size):
-        raise ValueError(
-            f"stream must hold a batch of {batch_size}, and the method take mini-batches; got "
-            f"{stream} for {type(method).__name__}"
-        )
     train, held_out = parts(data, validation)
-    source = Stream(*checked(energy, train, dtype, "data"), dtype, 1)
-    size = min(batch_size, len(source.x))
-    if stream is not None:
-        source = source._replace(steps=max(1, min(stream, len(source.x)) // size))
-    x, y = source.take(slice(None if stream is None else max(size, INSPECTED)))
+    source, size, (x, y) = _opened(energy, train, method, dtype, batch_size, stream)
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation")
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
@@ -102,9 +98,36 @@ def fit(
     carry = start(problem, initial, size, jax.random.fold_in(key, 1))
     if before is not None:
         carry = carry._replace(state=_continued(before.state, carry.state))
-    sources = (None if stream is None else source, check)
-    run = Run(problem, carry, sources, seed, size, epochs, checkpoints)
+    run = Run(problem, carry, (source, check), seed, size, epochs, checkpoints)
     return run.go(progress, [callback] if callable(callback) else callback)
+
+
+def _opened(
+    energy: LiftedEnergy,
+    data: Any,
+    method: AbstractMethod,
+    dtype: Any,
+    batch_size: int,
+    stream: int | None,
+) -> tuple[Stream | Batches | None, int, tuple[Array, Array]]:
+    """Where batches come from if not from the device, their size, and the samples at hand."""
+    batches = None if isinstance(data, Dataset | tuple) else Batches(energy, data, dtype, stream)
+    size = batch_size if batches is None else batches.size
+    outside = stream is not None or batches is not None
+    if outside and (method.full_batch or (stream or size) < size):
+        name = "stream" if batches is None else "data in batches: stream"
+        raise ValueError(
+            f"{name} must hold a batch of {size}, and the method take mini-batches; got "
+            f"{stream} for {type(method).__name__}"
+        )
+    if batches is not None:
+        return batches, size, batches.take(slice(None))
+    source = Stream(*checked(energy, data, dtype, "data"), dtype, 1)
+    size = min(size, source.samples)
+    if stream is None:
+        return None, size, source.take(slice(None))
+    source = source._replace(steps=max(1, min(stream, source.samples) // size))
+    return source, size, source.take(slice(max(size, INSPECTED)))
 
 
 def _continued(state: Any, like: Any) -> Any:

@@ -20,7 +20,7 @@ _ROWS = 8192
 Data = Dataset | tuple[Any, Any]
 
 
-def parts(data: Data | Split, validation: Data | None) -> tuple[Data, Data | None]:
+def parts(data: Any, validation: Data | None) -> tuple[Any, Data | None]:
     """Training and validation data; a `Split` validates on its test part."""
     if isinstance(data, Split):
         return data.train, data.test if validation is None else validation
@@ -91,5 +91,10 @@ def _shaped(array: np.ndarray, shape: tuple[int, ...], argument: str) -> np.ndar
         raise ValueError(
             f"{argument} have examples of shape {array.shape[1:]}, the network takes {shape}; "
             "reshape the data or change the network"
+        )
+    if len(shape) == 3 and min(shape) > 1 and array.shape[1:] == (shape[2], *shape[:2]) != shape:
+        raise ValueError(
+            f"{argument} have the channels first, {array.shape[1:]}, the network takes {shape}; "
+            "move them by np.moveaxis(x, 1, -1)"
         )
     return array.reshape(len(array), *shape)

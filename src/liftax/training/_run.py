@@ -16,6 +16,7 @@ from jaxtyping import Array
 from liftax._files import writable_folder
 from liftax._solution import Reason
 from liftax.networks import Params
+from liftax.training._batches import Batches
 from liftax.training._checkpoint import latest_checkpoint, save_checkpoint
 from liftax.training._closures import constants
 from liftax.training._engine import (
@@ -31,7 +32,7 @@ from liftax.training._engine import (
 from liftax.training._history import History
 from liftax.training._progress import Bar, Progress, Silent, on_terminal
 from liftax.training._result import Result
-from liftax.training._stream import Stream, checksum
+from liftax.training._stream import Stream, checksums
 
 Callback = Callable[[History, Params], bool | None]
 
@@ -65,7 +66,7 @@ class Run:
         self,
         problem: Problem,
         carry: Carry,
-        data: tuple[Stream | None, tuple[Array, Array] | None],
+        data: tuple[Stream | Batches | None, tuple[Array, Array] | None],
         seed: int,
         size: int,
         epochs: int,
@@ -73,7 +74,7 @@ class Run:
     ):
         self.problem, self.carry, (self.stream, self.check) = problem, carry, data
         self.seed, self.size, self.epochs, self.checkpoints = seed, size, epochs, checkpoints
-        self.samples = len(problem.x if self.stream is None else self.stream.x)
+        self.samples = len(problem.x) if self.stream is None else self.stream.samples
         self.per_epoch = 1 if problem.method.full_batch else self.samples // size
         self.step, self.seconds, self.history = 0, 0.0, History()
         self.fingerprint = "" if checkpoints is None else self.identity()
@@ -86,7 +87,7 @@ class Run:
         shown = on_terminal() if progress is None else progress
         piece = max(self.per_epoch // (20 if shown else 1), 1)
         if self.stream is not None:  # a block that is longer than a piece would be fetched again
-            self.stream = self.stream._replace(steps=min(self.stream.steps, piece))
+            self.stream = self.stream.shortened(piece)
         begin = time.perf_counter()
         self.move(self.epoch(0), 0, 0)
         compile_seconds = time.perf_counter() - begin
@@ -155,7 +156,9 @@ class Run:
         span = Span(*order, first, start, stop, self.size)
         self.carry = advance((problem, span), self.carry)
 
-    def flow(self, stream: Stream, order: tuple[Array, Array], first: int, last: int) -> None:
+    def flow(
+        self, stream: Stream | Batches, order: tuple[Array, Array], first: int, last: int
+    ) -> None:
         """The same steps; while a block is computed the next one is fetched."""
         own = jnp.arange(stream.steps * self.size)
         for start, stop, x, y in stream.blocks(np.asarray(order[0]), self.size, first, last):
@@ -169,8 +172,7 @@ class Run:
         # A run without rounded products keeps the name that it had before there were any.
         rounded = () if problem.products is None else (str(problem.products),)
         code = zlib.crc32(constants((*parts, *rounded)).encode())
-        x, y = map(checksum, (problem.x, problem.y) if stream is None else (stream.x, stream.y))
-        data = f"{x:08x}/{y:08x}"
+        data = checksums(problem.x, problem.y) if stream is None else stream.identity
         return f"program {code:08x}, data {data}, seed {self.seed}, batch {self.size}"
 
     def means(self, steps: int) -> dict[str, float]:

@@ -26,6 +26,20 @@ class Stream(NamedTuple):
     dtype: Any
     steps: int
 
+    @property
+    def samples(self) -> int:
+        """Their number."""
+        return len(self.x)
+
+    @property
+    def identity(self) -> str:
+        """What must agree for a run to be continued."""
+        return checksums(self.x, self.y)
+
+    def shortened(self, piece: int) -> "Stream":
+        """At most so many batches at a time."""
+        return self._replace(steps=min(self.steps, piece))
+
     def take(self, rows: Any) -> tuple[Array, Array]:
         """These samples on the device."""
         x = jnp.asarray(self.x[rows], self.dtype)
@@ -50,7 +64,12 @@ class Stream(NamedTuple):
             yield start, min(start + self.steps, last), *self.take(rows)
 
 
-def checksum(array: Any) -> int:
+def checksums(x: Any, y: Any) -> str:
+    """Of inputs and targets."""
+    return f"{_checksum(x):08x}/{_checksum(y):08x}"
+
+
+def _checksum(array: Any) -> int:
     """CRC-32 of the samples, a few thousand at a time."""
     found = 0
     for begin in range(0, len(array), _ROWS):
