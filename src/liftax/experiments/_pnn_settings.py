@@ -90,7 +90,7 @@ PNN_SETTINGS = Experiment(
         },
         "side": 40,
         "rate": 3e-3,
-        "samples_of_each": 3200,
+        "samples_of_each": 1600,
         "variants": [
             {},
             {"iterations": 5},

@@ -26,7 +26,7 @@ PNN_STABILITY = Experiment(
             )
         },
         "batch": 2,
-        "depths": [5, 20],
+        "depths": [5, 10],
         "rates": [1e-3, 3e-3, 1e-2],
         "scales": [0.1, 1.0],
         "grid_samples": 3200,
