@@ -20,6 +20,9 @@ def run(*arguments: object) -> int:
     return 0
 
 
+TRAINS_NOTHING = ("perceptron-inversion", "pnp")
+
+
 class Page(html.parser.HTMLParser):
     """Counts what a report holds, and what it would fetch."""
 
@@ -57,20 +60,18 @@ def test_quick_experiments_write_everything(name: str, tmp_path: Path, capsys, m
         json.loads(line) for line in (tmp_path / "out" / "history.jsonl").read_text().splitlines()
     ]
     assert all("epoch" in row for row in rows)
-    arrays, meta = load_model(tmp_path / "out" / "model.safetensors")
-    assert all(np.isfinite(a).all() for a in arrays.values())
-    assert meta["experiment"] == name
+    written = ["history.jsonl", "metrics.json", "report.html"]
+    if name not in TRAINS_NOTHING:
+        written.insert(2, "model.safetensors")
+        arrays, meta = load_model(tmp_path / "out" / "model.safetensors")
+        assert all(np.isfinite(a).all() for a in arrays.values())
+        assert meta["experiment"] == name
     page = Page()
     page.feed((tmp_path / "out" / "report.html").read_text())
     assert page.tags.count("img") >= 1
     assert page.tags.count("table") >= 1
     assert page.outside == []
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "history.jsonl",
-        "metrics.json",
-        "model.safetensors",
-        "report.html",
-    ]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == written
 
 
 def test_list_and_version(capsys) -> None:

@@ -1,6 +1,6 @@
 """Photographs to train on and to test on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -95,15 +95,25 @@ def _quality(x: Float[Array, "h w c"], reference: Float[Array, "h w c"]) -> tupl
     return psnr(x, reference), ssim(x, reference)
 
 
+def best_of(
+    restore: Callable[[Any, Any], Any], y: Any, pictures: Any, weights: Any
+) -> Float[np.ndarray, "n h w c"]:
+    """Each picture by (measurements, weight) → image, and the weight with the highest PSNR.
+
+    The weight is chosen by looking at the picture.
+    """
+    found = []
+    for data, picture in zip(y, pictures, strict=True):
+        tries = [np.asarray(restore(data, weight)) for weight in weights]
+        found.append(max(tries, key=lambda x, p=picture: float(_quality(x, p)[0])))
+    return np.stack(found)
+
+
 def best_total_variation(
     noisy: Float[np.ndarray, "n h w c"], pictures: Any, weights: Any
 ) -> Float[np.ndarray, "n h w c"]:
-    """By the weight with the highest PSNR, chosen for each photograph by looking at it."""
-    found = []
-    for y, picture in zip(noisy, pictures, strict=True):
-        tries = [tv_denoise(y, weight).x for weight in weights]
-        found.append(max(tries, key=lambda x, p=picture: float(_quality(x, p)[0])))
-    return np.stack(found)
+    """Denoised by the best weight for each photograph."""
+    return best_of(lambda y, weight: tv_denoise(y, weight).x, noisy, pictures, weights)
 
 
 def failures(

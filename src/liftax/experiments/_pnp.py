@@ -15,7 +15,6 @@ from liftax.experiments._restoration_study import (
     measured,
     total_variation_references,
 )
-from liftax.experiments._unrolled_denoiser import BLURRED, MISSING, plugged_in
 from liftax.imaging import (
     AbstractOperator,
     Blur,
@@ -28,7 +27,7 @@ from liftax.imaging import (
     plug_and_play,
     random_mask,
 )
-from liftax.restoration import Denoiser, load_denoiser
+from liftax.restoration import BLURRED, MISSING, Denoiser, load_denoiser, plugged_in
 
 
 class _Problem(NamedTuple):
@@ -78,12 +77,15 @@ def _restored(problem: _Problem, pictures: Images, config: dict[str, Any]) -> Ma
     operator = problem.operator(pictures.shape[1])
     y = measured(operator, pictures, problem.noise)
     start = np.stack([_start(operator, v) for v in y])
+    denoiser, numbers = load_denoiser(), (problem.noise, problem.schedule)
     weights = problem.noise**2 * np.array(problem.weights)
     variation = total_variation_references(operator, y, pictures, weights, config["tv_iterations"])
     return {
         "degraded": start,
         "total variation": variation,
-        "plug-and-play": plugged_in(operator, y, start, problem.noise, problem.schedule),
+        "plug-and-play": np.stack(
+            [plugged_in(denoiser, operator, v, s, *numbers) for v, s in zip(y, start, strict=True)]
+        ),
     }
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.data import Dataset
 from liftax.experiments._experiment import Record, spread
-from liftax.experiments._photographs import failures, scores, turned
+from liftax.experiments._photographs import best_of, failures, scores, turned
 from liftax.experiments._pictures import comparison
 from liftax.experiments._plots import panels
 from liftax.experiments._side_by_side import BACKWARD, LIFTED, METHODS, seconds, slower, train
@@ -54,7 +54,6 @@ class _Study:
         self.operator = task.operator(task.squares.shape[1])
         self.large = task.operator(task.pictures.shape[1])
         self.network = task.network(self.operator)
-        self._done: dict[tuple, Result] = {}
         squares, unseen = np.split(task.squares, [len(task.squares) - self.config["held_out"]])
         # Mixed, so that a part is a sample of all photographs.
         self.squares = np.random.default_rng(0).permutation(squares)
@@ -70,9 +69,6 @@ class _Study:
     def train(self, samples: int | None, **labels: Any) -> Result:
         """One run; labels: method, rate, scale, seed."""
         config, squares, grey = self.config, self.squares[:samples], self.config["grey"]
-        key = (len(squares), *sorted(labels.items()))
-        if key in self._done:
-            return self._done[key]
         # Checkpoints know a run by what this closes over: nothing that changes while others run.
         operator, turning, noise = self.operator, config["turned"], config["noise"]
 
@@ -84,7 +80,7 @@ class _Study:
             return gaussian_noise(second, y, noise), x
 
         unseen = self.shifted(operator, self.validation[0]), self.validation[1] - grey
-        done = train(
+        return train(
             self.record,
             self.network,
             self.task.initial(self.network, jax.random.key(labels["seed"])),
@@ -93,8 +89,6 @@ class _Study:
             {"transform": transform, "validation": unseen},
             **labels,
         )
-        self._done[key] = done
-        return done
 
     def restored(self, params: Params) -> Images:
         """The test images."""
@@ -124,14 +118,9 @@ def measured(operator: AbstractOperator, images: Images, noise: float) -> np.nda
 def total_variation_references(
     operator: AbstractOperator, y: Any, pictures: Images, weights: Any, iterations: int
 ) -> Images:
-    """By the weight with the highest PSNR, chosen for each image by looking at it."""
+    """Restored by the best weight for each image."""
     one = jax.jit(lambda y, w: tv_restore(operator, y, w, iterations, interval=(0.0, 1.0)).x)
-    found = []
-    for data, picture in zip(y, pictures, strict=True):
-        tries = [np.asarray(one(data, weight)) for weight in weights]
-        quality = scores(tries, [picture] * len(tries))[:, 0]
-        found.append(tries[int(np.argmax(quality))])
-    return np.stack(found)
+    return best_of(one, y, pictures, weights)
 
 
 def run_study(record: Record, task: Task) -> None:

@@ -1,33 +1,15 @@
-"""The package's denoiser in problems with an operator: plugged in, and to begin training with."""
+"""The package's denoiser unrolled in problems with an operator: to begin training with."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from liftax.imaging import AbstractOperator, half_quadratic
+from liftax.imaging import AbstractOperator
 from liftax.networks import Network, Params, Prior, half_quadratic_network, proximal_gradient
 from liftax.restoration import Denoiser, load_denoiser
-
-# Of `liftax restore`: the denoiser's first level and how many, for blurs and for missing pixels; the
-# weight of the quadratic term.
-BLURRED, MISSING = (0.2, 8), (0.5, 30)
-_WEIGHT = 0.2
-Images = Float[np.ndarray, "n h w 1"]
-
-
-def plugged_in(
-    operator: AbstractOperator, y: Any, start: Any, noise: float, schedule: tuple[float, int]
-) -> Images:
-    """By the denoiser of the package in half-quadratic splitting, from the start."""
-    denoiser, levels = load_denoiser(), np.geomspace(schedule[0], noise, schedule[1])
-    found = [
-        half_quadratic(operator, v, denoiser.restore, levels, noise, weight=_WEIGHT, start=s)
-        for v, s in zip(y, start, strict=True)
-    ]
-    return np.stack([np.asarray(x) for x in found])
 
 
 class Unrolled(NamedTuple):

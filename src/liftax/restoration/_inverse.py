@@ -2,14 +2,14 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
 from liftax.imaging import AbstractOperator, Blur, Compose, Mask, half_quadratic
 from liftax.restoration._denoiser import Denoiser
 from liftax.restoration._tiles import tiled
 
-# Levels of the denoiser: the first one, and how many.
-_BLURRED, _MISSING = (0.2, 8), (0.5, 30)
+# Schedules of `plugged_in`: the denoiser's first level, and how many, for blurs and missing pixels.
+BLURRED, MISSING = (0.2, 8), (0.5, 30)
 # Noise below this is taken for this: a photograph has 256 grey levels.
 _LEAST = 1 / 256
 _OVERLAP = 48
@@ -44,7 +44,7 @@ def deblurred(
         y = np.pad(square, rim, mode="symmetric")
         inside = np.pad(np.ones_like(square[..., :1]), rim)
         blur = Compose(Mask(inside, y.shape[2]), Blur(y.shape, kernel, "periodic"))
-        x = _restored((blur, denoiser, sigma), inside * y, y, _BLURRED)
+        x = plugged_in(denoiser, blur, inside * y, y, _noise(sigma), BLURRED)
         return x[top : x.shape[0] - top, left : x.shape[1] - left]
 
     return tiled(piece, image, tile, _OVERLAP + max(kernel.shape))
@@ -74,24 +74,39 @@ def inpainted(
         y, known = square[..., :-1], 1 - square[..., -1:]
         mean = (known * y).sum(axis=(0, 1)) / max(float(known.sum()), 1.0)
         start = known * y + (1 - known) * mean
-        x = _restored((Mask(known, y.shape[2]), denoiser, sigma), known * y, start, _MISSING)
+        mask = Mask(known, y.shape[2])
+        x = plugged_in(denoiser, mask, known * y, start, _noise(sigma), MISSING)
         x = np.where(known > 0, y, x) if sigma == 0 else x
         return np.concatenate([x, square[..., -1:]], axis=-1)
 
     return tiled(piece, np.concatenate([image, missing], axis=-1), tile, _OVERLAP)[..., :-1]
 
 
-def _restored(
-    problem: tuple[AbstractOperator, Denoiser, float],
-    y: np.ndarray,
-    start: np.ndarray,
+def plugged_in(
+    denoiser: Denoiser,
+    operator: AbstractOperator,
+    y: ArrayLike,
+    start: ArrayLike,
+    noise: float,
     schedule: tuple[float, int],
 ) -> Float[np.ndarray, "h w c"]:
-    """With levels from the schedule's first one to that of the noise."""
-    operator, denoiser, sigma = problem
-    noise = max(sigma, _LEAST)
+    """`half_quadratic` with a denoiser, for levels in geometric progression down to the noise.
+
+    Args:
+        denoiser: of photographs.
+        operator: $A$.
+        y: measurements.
+        start: image to begin with.
+        noise: standard deviation of that of y, positive.
+        schedule: the first level, and how many; such as `BLURRED` or `MISSING`.
+    """
     levels = np.geomspace(schedule[0], noise, schedule[1])
     x = half_quadratic(
         operator, jnp.asarray(y), denoiser.restore, levels, noise, weight=_WEIGHT, start=start
     )
     return np.asarray(x)
+
+
+def _noise(sigma: float) -> float:
+    """Photographs have at least that of their grey levels."""
+    return max(sigma, _LEAST)
