@@ -1,13 +1,18 @@
-"""The command line: ``liftax``. Exit codes: 0 done, 2 bad input (one line says what to do)."""
+"""The command line: ``liftax``.
+
+Exit codes: 0 done, 1 something is wrong with the installation (``liftax doctor``), 2 bad input (one
+line says what to do), 130 interrupted.
+"""
 
 import importlib.metadata
+import json
 import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
@@ -34,6 +39,10 @@ class _Budget(NamedTuple):
 
 
 _UNLIMITED = _Budget()
+Json = Annotated[
+    tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(name="json", help_behavior_hint="")
+]
+Model = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
 
 _app = tyro.extras.SubcommandApp()
 
@@ -148,6 +157,79 @@ def _invert(
     print(f"written: {out.resolve()} ({done.metrics['seconds']:.1f} s)")
 
 
+@_app.command(name="info")
+def _info(model: Model, as_json: Json = False) -> None:
+    """Show what is in a model file: the network's nodes, shapes and parameters.
+
+    Args:
+        model: a file of save_network or save_model (safetensors), or ONNX.
+        as_json: for machines.
+    """
+    _prepare_jax()
+    from liftax._commands import info
+
+    _show(info(model), as_json)
+
+
+@_app.command(name="evaluate")
+def _evaluate(
+    model: Model,
+    data: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")],
+    as_json: Json = False,
+) -> None:
+    """Measure loss and accuracy (or mean squared error) of a network on data.
+
+    Args:
+        model: a file of save_network (safetensors), or ONNX.
+        data: digits, mnist or fashion-mnist, of which the test part is taken; or an npz file of the
+            arrays x and y.
+        as_json: for machines.
+    """
+    _prepare_jax()
+    from liftax._commands import evaluate
+
+    _show(evaluate(model, data), as_json)
+
+
+@_app.command(name="compare")
+def _compare(
+    runs: Annotated[
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="DIR DIR ...", help_behavior_hint=""),
+    ],
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put the figures of several runs side by side, and what differs in their settings.
+
+    Args:
+        runs: folders that liftax reproduce wrote.
+        out: page to write, with the curves too (html).
+        as_json: for machines.
+    """
+    from liftax._commands import compare
+
+    _show(compare(runs, out), as_json)
+    if out is not None and not as_json:
+        print(f"written: {out.resolve()}")
+
+
+@_app.command(name="doctor")
+def _doctor(as_json: Json = False) -> None:
+    """Print what a bug report needs: versions, devices, settings, a small training run.
+
+    Args:
+        as_json: for machines.
+    """
+    from liftax._commands import doctor
+
+    found = doctor()
+    _show(found, as_json)
+    if not found["check"]["trained"]:
+        sys.exit(1)
+
+
 @_app.command(name="version")
 def _version() -> None:
     """Print the version."""
@@ -169,8 +251,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"liftax: {_sentence(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("liftax: interrupted", file=sys.stderr)
+        again = "; the same command goes on from there" if given[:1] == ["reproduce"] else ""
+        print(f"liftax: interrupted{again}", file=sys.stderr)
         sys.exit(130)
+
+
+def _show(found: dict[str, Any], as_json: bool) -> None:
+    from liftax._commands import lines
+    from liftax._files import plain
+
+    if as_json:
+        print(json.dumps(plain(found), indent=1, ensure_ascii=False))
+        return
+    for line in lines(found):
+        print(line)
 
 
 def _say(line: str) -> None:

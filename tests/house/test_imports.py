@@ -27,6 +27,7 @@ LAYERS = (
     ("importing", "exporting"),
     ("restoration", "inversion"),
     ("experiments", "estimators"),
+    ("_commands",),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

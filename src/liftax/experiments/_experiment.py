@@ -15,6 +15,7 @@ import numpy as np
 from liftax._files import plain, writable_folder, write_json, write_text
 from liftax._report import Report
 from liftax.experiments._journal import Journal, Rows
+from liftax.importing import save_network
 from liftax.training import Checkpoints, Result, save_model
 
 
@@ -147,12 +148,23 @@ def reproduce(
     lines = [json.dumps(plain(row)) for row in record.rows]
     write_text(folder / "history.jsonl", "".join(line + "\n" for line in lines))
     if record.model is not None:
-        network = repr(record.model.energy.network)
-        meta = {"experiment": experiment.name, "network": network, **record.meta}
-        save_model(folder / "model.safetensors", record.model.params, meta)
+        _save(
+            folder / "model.safetensors",
+            record.model,
+            {"experiment": experiment.name, **record.meta},
+        )
     record.report.save(folder / "report.html")
     record.journal.close()
     return record
+
+
+def _save(path: Path, model: Result, meta: dict[str, Any]) -> None:
+    """The network with its graph, if that can be in a file, or else the parameters alone."""
+    network = model.energy.network
+    try:
+        save_network(path, network, model.params, meta)
+    except ValueError:  # a map or potential of the experiment's own
+        save_model(path, model.params, {"network": repr(network), **meta})
 
 
 def versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -16,7 +17,9 @@ _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib")
 _KEY = "network"  # among the notes
 
 
-def save_network(path: str | Path, network: Network, params: Params) -> None:
+def save_network(
+    path: str | Path, network: Network, params: Params, meta: dict[str, Any] | None = None
+) -> None:
     """Write a network and its parameters atomically, as a safetensors file.
 
     The graph is JSON among the notes, so that `load_network` needs nothing else, and
@@ -26,6 +29,7 @@ def save_network(path: str | Path, network: Network, params: Params) -> None:
         path: usually ends in ``.safetensors``.
         network: of the library's own maps and potentials.
         params: its parameters.
+        meta: further notes, kept as JSON beside the graph, which is called "network".
 
     Raises:
         ValueError: for a map or potential of your own, which a file without code cannot hold, and
@@ -35,7 +39,7 @@ def save_network(path: str | Path, network: Network, params: Params) -> None:
     verify(built(description, fields), params)
     if any(name.startswith(ARRAY) for name in params):
         raise ValueError(f"network: no node's name may begin with {ARRAY!r}; rename it")
-    save_model(path, {**params, **fields}, {_KEY: description})
+    save_model(path, {**params, **fields}, {**(meta or {}), _KEY: description})
 
 
 def load_network(path: str | Path) -> tuple[Network, Params]:

@@ -143,6 +143,7 @@ def load_denoiser(model: str | Path = "denoise") -> Denoiser:
     """
     known = str(model) in MODELS
     arrays, meta = load_model(_FOLDER / f"{model}.safetensors" if known else model)
+    arrays = {name: array for name, array in arrays.items() if name[:1] != "@"}  # of the graph
     if meta.get("task") != "denoise" or meta.get("family") not in NETWORKS:
         raise ValueError(
             f"model: {str(model)!r} is no denoiser; train one by `liftax reproduce denoiser`, or "

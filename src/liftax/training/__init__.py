@@ -4,6 +4,7 @@ from liftax.training._callbacks import Best as Best
 from liftax.training._callbacks import EarlyStopping as EarlyStopping
 from liftax.training._fit import fit as fit
 from liftax.training._history import History as History
+from liftax.training._measure import measure as measure
 from liftax.training._memory import Memory as Memory
 from liftax.training._memory import step_memory as step_memory
 from liftax.training._model_file import as_params as as_params

@@ -1,0 +1,7 @@
+"""What the smaller commands of ``liftax`` find out, as dictionaries, and how it is shown."""
+
+from liftax._commands._compare import compare as compare
+from liftax._commands._doctor import doctor as doctor
+from liftax._commands._evaluate import evaluate as evaluate
+from liftax._commands._info import info as info
+from liftax._commands._text import lines as lines

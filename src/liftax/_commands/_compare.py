@@ -1,0 +1,151 @@
+"""``liftax compare``: several runs side by side."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from liftax._report import Report, new_figure
+
+_CURVES = ("validation_accuracy", "validation_mse", "accuracy", "mse", "loss", "energy")
+
+
+def compare(folders: Sequence[Path], page: Path | None = None) -> dict[str, Any]:
+    """Figures that the runs share, and where their settings differ.
+
+    Args:
+        folders: of runs of ``liftax reproduce``.
+        page: HTML file to write, with the table and the curves of the runs.
+
+    Raises:
+        ValueError: for fewer than two folders, and one that holds no run.
+    """
+    if len(folders) < 2:
+        raise ValueError("compare needs two folders of runs or more, such as runs/a runs/b")
+    runs = {_label(folder, folders): _metrics(folder) for folder in folders}
+    names = list(runs)
+    figures = {name: dict(_leaves(runs[name].get("figures", {}))) for name in names}
+    settings = {name: dict(_settings(runs[name])) for name in names}
+    found = {
+        "runs": names,
+        "settings that differ": _rows(settings, differing=True),
+        "figures": _rows(figures),
+    }
+    if page is not None:
+        _write(page, found, {name: _history(f) for name, f in zip(names, folders, strict=True)})
+    return found
+
+
+def _label(folder: Path, folders: Sequence[Path]) -> str:
+    """The folder's name, or all of its path if another one has that name."""
+    same = [other for other in folders if other.resolve().name == folder.resolve().name]
+    return folder.resolve().name if len(same) == 1 else str(folder)
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    path = folder / "metrics.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{str(folder)!r} holds no finished run: {path.name} cannot be read ({error}); give "
+            "folders that liftax reproduce wrote"
+        ) from None
+    if not isinstance(found, dict) or not isinstance(found.get("figures", {}), dict):
+        raise ValueError(f"{str(path)!r} is no record of a run; give folders of liftax reproduce")
+    return found
+
+
+def _settings(run: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key in ("experiment", "quick", "seeds", "seconds"):
+        yield key, run.get(key)
+    for part in ("config", "versions"):
+        yield from ((f"{part}.{k}", v) for k, v in dict(run.get(part) or {}).items())
+
+
+def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Numbers of a nested dictionary, the mean ± standard deviation of a list of them."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _leaves(value, (*path, str(key)))
+    elif isinstance(tree, list) and tree and all(_number(value) for value in tree):
+        values = np.asarray(tree, float)
+        spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
+        yield " / ".join(path), f"{values.mean():.5g}{spread}"
+    elif _number(tree) or isinstance(tree, str):
+        yield " / ".join(path), tree
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _rows(columns: dict[str, dict[str, Any]], differing: bool = False) -> list[dict[str, Any]]:
+    keys = dict.fromkeys(key for column in columns.values() for key in column)
+    rows = []
+    for key in keys:
+        values = {name: column.get(key, "") for name, column in columns.items()}
+        texts = {json.dumps(value, sort_keys=True) for value in values.values()}
+        if not differing or len(texts) > 1:
+            rows.append({"": key, **values})
+    return rows
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    """Rows of all runs; none if the file is not there."""
+    path = folder / "history.jsonl"
+    if not path.is_file():
+        return []
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}; run it again") from None
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def _write(page: Path, found: dict[str, Any], histories: dict[str, list[dict[str, Any]]]) -> None:
+    report = Report("Runs side by side", ", ".join(found["runs"]))
+    for title in ("settings that differ", "figures"):
+        rows = found[title]
+        if rows:
+            report.heading(title.capitalize())
+            report.table(list(rows[0]), [list(row.values()) for row in rows], title)
+    columns = [c for c in _CURVES if any(c in row for rows in histories.values() for row in rows)]
+    if columns:
+        report.heading("Curves")
+    for column in columns:
+        report.figure(_curves(histories, column), f"{column} by epoch, a line a run")
+    report.save(page)
+
+
+def _curves(histories: dict[str, list[dict[str, Any]]], column: str) -> Any:
+    """A line for every training run of a folder, a colour a folder."""
+    figure, ((axes,),) = new_figure()
+    for place, (name, rows) in enumerate(histories.items()):
+        label: str | None = name
+        for line in _lines(rows, column):
+            axes.plot(*line, color=f"C{place % 10}", label=label, linewidth=1.2, alpha=0.7)
+            label = None
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(column)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def _lines(rows: list[dict[str, Any]], column: str) -> Iterator[tuple[list, list]]:
+    """Epochs and values of each training run: a new one begins where epochs do not grow."""
+    epochs: list[Any] = []
+    values: list[Any] = []
+    for row in rows:
+        if not _number(row.get("epoch")):
+            continue
+        if epochs and row["epoch"] <= epochs[-1]:
+            yield epochs, values
+            epochs, values = [], []
+        if _number(row.get(column)):
+            epochs.append(row["epoch"])
+            values.append(row[column])
+    if epochs:
+        yield epochs, values
