@@ -9,7 +9,8 @@ from liftax.restoration._denoiser import Denoiser
 from liftax.restoration._tiles import tiled
 
 # Schedules of `plugged_in`: the denoiser's first level, and how many, for blurs and missing pixels.
-BLURRED, MISSING = (0.2, 8), (0.5, 30)
+BLURRED = (0.2, 8)
+MISSING = (0.5, 30)
 # Noise below this is taken for this: a photograph has 256 grey levels.
 _LEAST = 1 / 256
 _OVERLAP = 48
