@@ -83,3 +83,11 @@ def test_a_deep_network_is_warmed_up_by_one_loop() -> None:
         return jax.jit(start).lower(params).as_text().count("stablehlo.while")
 
     assert loops(20) == loops(10)
+
+
+def test_a_sweep_along_shortcuts_grows_with_the_depth_only() -> None:
+    """The compiler would repeat every update in all that reads it, and these again in theirs."""
+    method = liftax.Contrastive(optax.sgd(0.1), beta=1.0)
+    counts = [_counts(_compiled(liftax.resnet(8, 8, n, 3), method)) for n in (2, 4, 6)]
+    first, second = (b["flops"] - a["flops"] for a, b in itertools.pairwise(counts))
+    assert second <= 1.02 * first

@@ -114,11 +114,25 @@ def move_group(
     """Update one group of activations, the number `place` of its order."""
     block = StateBlock(energy, params, sweep.states, sweep.z, group)
     moved, own = step.update(block, sweep.memory.groups[place])
+    children = energy.network.children
+    moved = {name: _once(u) if len(children(name)) > 1 else u for name, u in moved.items()}
     states = {**sweep.states, **moved}
-    touched = {c.name for name in moved for c, _ in energy.network.children(name)}
+    touched = {c.name for name in moved for c, _ in children(name)}
     z = {**sweep.z, **{n: energy.preactivation(params, states, n) for n in touched}}
     before, after = sweep.memory.groups[:place], sweep.memory.groups[place + 1 :]
     return Sweep(states, z, SweepMemory((*before, own, *after), sweep.memory.key))
+
+
+def _once(u: Array) -> Array:
+    """The same numbers, as the end of what the compiler may repeat.
+
+    Along shortcuts XLA would fuse each update into all that reads it, and so on through the sweep,
+    whose work then grows much faster than the depth. On a CPU it takes only what it thinks
+    expensive, a division (here by one), to prevent that.
+    """
+    if jax.default_backend() == "cpu":
+        return u / (1 + jnp.minimum(jnp.abs(u), 0))
+    return jax.lax.optimization_barrier(u)
 
 
 def _moved(before: Sweep, after: Sweep, group: tuple[str, ...]) -> Array:
