@@ -139,7 +139,8 @@ def write_grid(record: Record, grid: list[dict[str, Any]], side: int) -> None:
             )
             for m in METHODS
         }
-    plot = panels(groups, "learning rate", "dB over TV", log="x", baseline=(BACKWARD,))
+    columns = len(config["scales"])
+    plot = panels(groups, "learning rate", "dB over TV", "x", (BACKWARD,), columns)
     steps, batch = config["epochs"] * (config["grid_samples"] // config["batch"]), config["batch"]
     report.figure(plot, f"After {steps} steps on {batch} squares of {side}x{side} pixels")
     counts = failures(grid, METHODS, config["margins"])
