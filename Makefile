@@ -18,7 +18,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-slow mutants house check lint types docs format clean
+.PHONY: help demo test test-slow bench mutants house check lint types docs format clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -32,6 +32,14 @@ test: $(VENV)/.test ## the tests, without the slow ones (JOBS=2 PYTEST_ARGS="-k 
 
 test-slow: $(VENV)/.test ## the slow tests, some of them timings: one at a time
 	@$(BIN)/python -m pytest -q -m slow $(PYTEST_ARGS)
+
+BENCH ?= runs/bench
+bench: $(VENV)/.experiments ## the quick benchmarks, side by side with peers, less than ten minutes (BENCH=runs/bench)
+	@$(BIN)/python benchmarks/inference.py $(BENCH)/inference.json --rounds 5
+	@$(BIN)/python benchmarks/step_cost.py $(BENCH)/step_cost.json --rounds 5
+	@$(BIN)/python benchmarks/limits.py $(BENCH)/limits.json --rounds 3
+	@$(BIN)/python benchmarks/depth.py $(BENCH)/depth.json --rounds 3 --blocks 4 16
+	@$(BIN)/python benchmarks/products.py $(BENCH)/products.json --rounds 3 --seeds 1
 
 mutants: $(VENV)/.test ## mistakes put into a copy of the code, one at a time: the tests must catch each (JOBS=2)
 	@$(BIN)/python tests/mutants.py --jobs $(JOBS) $(MUTANTS_ARGS)

@@ -71,8 +71,8 @@ def families(labels: tuple[str, ...], tau: float = 10.0) -> dict[str, Family]:
 def _grids(
     plain: tuple[float, ...], implicit: tuple[float, ...] = ()
 ) -> dict[str, tuple[float, ...]]:
-    grids = dict.fromkeys(PLAIN, plain)
-    return grids | dict.fromkeys(IMPLICIT, implicit) if implicit else grids
+    labels = PLAIN + IMPLICIT if implicit else PLAIN
+    return {label: implicit if label in IMPLICIT else plain for label in labels}
 
 
 def _classification(

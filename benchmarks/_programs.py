@@ -22,11 +22,13 @@ class Program(NamedTuple):
         packages: with their versions, installed into an environment of their own; none for those
             of this process.
         iterations: whether the iterations of inference play a part.
+        options: more arguments of the script.
     """
 
     script: str
     packages: tuple[str, ...] = ()
     iterations: bool = True
+    options: tuple[str, ...] = ()
 
 
 class Measured(NamedTuple):
@@ -86,7 +88,7 @@ def alternate(
     running, compiled = {}, {}
     try:
         for label, program in programs.items():
-            command = [python(program), str(_HERE / program.script), *arguments]
+            command = [python(program), str(_HERE / program.script), *arguments, *program.options]
             running[label] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )

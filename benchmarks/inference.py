@@ -19,6 +19,7 @@ NETWORKS = {
 }
 PROGRAMS = {
     "liftax": Program("liftax_step.py"),
+    "liftax, bfloat16 products": Program("liftax_step.py", options=("bfloat16",)),
     "PCX 0.6.3": Program("pcx_step.py", ("pcx==0.6.3", "jax==0.4.38", "jaxlib==0.4.38")),
     "FabricPC 0.6.0": Program("fabricpc_step.py", ("fabricpc==0.6.0", "jax==0.10.2")),
     "back-propagation, JAX": Program("backprop_step.py", iterations=False),
@@ -38,6 +39,7 @@ def main(given: Arguments) -> None:
             label: {
                 "milliseconds": 1e3 * measured.median,
                 "liftax_over_it": ratio(ours, measured),
+                "rounded_over_it": ratio(found["liftax, bfloat16 products"], measured),
                 "compile_seconds": measured.compile,
             }
             for label, measured in found.items()
@@ -51,6 +53,7 @@ def main(given: Arguments) -> None:
     for name, rows in results.items():
         for label, row in rows.items():
             times = f"{row['milliseconds']:.2f} ms, liftax/it {row['liftax_over_it']:.2f}"
+            times += f", with bfloat16 products {row['rounded_over_it']:.2f}"
             print(f"{name} {label}: {times}, compiled in {row['compile_seconds']:.1f} s")
     for label, measured in long.items():
         print(f"A {label}, {LONG} iterations: compiled in {measured.compile:.1f} s")

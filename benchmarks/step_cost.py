@@ -6,21 +6,22 @@ buffers; beside the time stand what the compiler counts, operations and bytes, a
     python benchmarks/step_cost.py [runs/bench/step_cost.json] [--rounds 9]
 """
 
-import functools
-import time
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from _report import Arguments, finish, pinned
+from _steps import Step, in_turn
 
 import liftax
+from liftax.methods import AbstractMethod
 from liftax.networks import Network, ddfb
 
 METHODS = ("one sweep", "back-propagation")
-SECONDS = 0.4
+
+
+def methods() -> dict[str, AbstractMethod]:
+    """Both, with Adam."""
+    adam = optax.adam(1e-3)
+    return dict(zip(METHODS, (liftax.OneSweep(adam), liftax.BackPropagation(adam)), strict=True))
 
 
 def networks() -> dict[str, tuple[Network, int]]:
@@ -39,11 +40,8 @@ def main(given: Arguments) -> None:
     pinned(given)
     results = {}
     for label, (network, size) in networks().items():
-        steps = {name: _Step(name, network, size) for name in METHODS}
-        seconds: dict[str, list[float]] = {name: [] for name in METHODS}
-        for _ in range(given.rounds):
-            for name, step in steps.items():
-                seconds[name].append(step.seconds())
+        steps = {name: Step(network, method, size) for name, method in methods().items()}
+        seconds = in_turn(steps, given.rounds)
         ours, theirs = (np.array(seconds[name]) for name in METHODS)
         counts = [steps[name].counts for name in METHODS]
         results[label] = {
@@ -58,42 +56,6 @@ def main(given: Arguments) -> None:
         counted = f"operations {row['operations']:.3f}, bytes {row['bytes']:.3f}"
         print(f"{label}: {times}, ratio {row['ratio']:.3f} ({counted})", flush=True)
     finish(given, {"results": results})
-
-
-class _Step:
-    """A compiled step and where it stands."""
-
-    def __init__(self, name: str, network: Network, size: int):
-        adam = optax.adam(1e-3)
-        method: Any = liftax.BackPropagation(adam)
-        if name == METHODS[0]:
-            method = liftax.OneSweep(adam)
-        energy = liftax.LiftedEnergy(network)
-        rng = np.random.default_rng(0)
-        x = jnp.asarray(rng.random((size, *network.input_shape), np.float32))
-        shape = network.shapes[network.output]
-        y = x if len(shape) > 1 else jnp.eye(shape[0])[rng.integers(0, shape[0], size)]
-
-        @functools.partial(jax.jit, donate_argnums=(0, 1))
-        def step(params: Any, state: Any, x: Any, y: Any) -> Any:
-            done = method.step(energy, params, state, x, y)
-            return done.params, done.state
-
-        params = network.init(jax.random.key(0))
-        state = method.init(energy, params, x, y, jax.random.key(1))
-        self._carry, self._data = (params, state), (x, y)
-        self._step = step.lower(*self._carry, *self._data).compile()
-        self.counts: Any = self._step.cost_analysis()
-        self._count = 1
-        self._count = max(1, round(SECONDS / self.seconds()))
-
-    def seconds(self) -> float:
-        """Processor time of a step."""
-        begin = time.process_time()
-        for _ in range(self._count):
-            self._carry = self._step(*self._carry, *self._data)
-        jax.block_until_ready(self._carry)
-        return (time.process_time() - begin) / self._count
 
 
 if __name__ == "__main__":

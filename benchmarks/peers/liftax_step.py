@@ -1,6 +1,6 @@
 """Lifted training by liftax: forward pass, sweeps over the activations, one step on the weights."""
 
-import functools
+import sys
 from typing import Any
 
 import jax
@@ -19,10 +19,13 @@ def build(widths: list[int], iterations: int) -> Any:
     params = network.init(jax.random.key(0))
     carry = [params, method.init(energy, params, x, y, jax.random.key(1))]
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def train(params: Any, state: Any) -> Any:
+    def move(params: Any, state: Any) -> Any:
         done = method.step(energy, params, state, x, y)
         return done.params, done.state
+
+    if "bfloat16" in sys.argv:
+        move = liftax.rounded_products(move)
+    train = jax.jit(move, donate_argnums=(0, 1))
 
     def step() -> None:
         carry[:] = train(*carry)

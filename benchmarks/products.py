@@ -1,0 +1,76 @@
+"""Products of factors rounded to bfloat16: milliseconds a step, and what becomes of the accuracy.
+
+784-256-256-10 on Fashion-MNIST, mini-batches of 128, two epochs of Adam with a cosine decay from
+2e-3; and the time alone of a step with layers of 784 units.
+
+    python benchmarks/products.py [runs/bench/products.json] [--rounds 9] [--seeds 3]
+"""
+
+import argparse
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from _report import Arguments, finish, pinned
+from _steps import Step, in_turn, median_ratio
+
+import liftax
+from liftax.blocks import Implicit
+
+NETWORKS = {"784-256-256-10": [784, 256, 256, 10], "784-784-784-784-784-10": [784] * 5 + [10]}
+EPOCHS, BATCH, RATE = 2, 128, 2e-3
+
+
+def methods() -> dict[str, Any]:
+    """By label."""
+    adam = optax.adam(optax.cosine_decay_schedule(RATE, EPOCHS * (60_000 // BATCH)))
+    return {
+        "back-propagation": liftax.BackPropagation(adam),
+        "one sweep": liftax.OneSweep(adam),
+        "one sweep, implicit step": liftax.OneSweep(adam, 0.5, 0.1, metric=Implicit(10.0)),
+        "ten sweeps": liftax.Contrastive(adam, beta=1.0, inner=10),
+    }
+
+
+def main(given: Arguments, seeds: int) -> None:
+    """Times of both networks, then the accuracy of the smaller one."""
+    pinned(given)
+    results: dict[str, Any] = {}
+    for name, widths in NETWORKS.items():
+        results[name] = {}
+        for label, method in methods().items():
+            network = liftax.mlp(widths)
+            kinds = {"float32": None, "bfloat16": jnp.bfloat16}
+            steps = {k: Step(network, method, BATCH, products) for k, products in kinds.items()}
+            seconds = in_turn(steps, given.rounds)
+            row: dict[str, Any] = {k: 1e3 * float(np.median(s)) for k, s in seconds.items()}
+            row["ratio"] = median_ratio(seconds["bfloat16"], seconds["float32"])
+            results[name][label] = row
+            print(f"{name}, {label}: " + ", ".join(f"{k} {v:.3g}" for k, v in row.items()))
+    data = liftax.data.load("fashion-mnist")
+    for label, method in methods().items():
+        for kind, products in (("float32", None), ("bfloat16", jnp.bfloat16)):
+            runs = [
+                liftax.fit(
+                    liftax.mlp(NETWORKS["784-256-256-10"]),
+                    data,
+                    method,
+                    epochs=EPOCHS,
+                    batch_size=BATCH,
+                    seed=seed,
+                    products=products,
+                    progress=False,
+                )
+                for seed in range(seeds)
+            ]
+            found = [run.history.last["validation_accuracy"] for run in runs]
+            results["784-256-256-10"][label][f"accuracy_{kind}"] = found
+            print(f"{label}, {kind}: {found}", flush=True)
+    finish(given, {"seeds": seeds, "results": results})
+
+
+if __name__ == "__main__":
+    more = argparse.ArgumentParser(add_help=False)
+    more.add_argument("--seeds", type=int, default=3)
+    main(*Arguments.parsed(__doc__, "products", more))

@@ -1,0 +1,229 @@
+"""Writes docs/performance.md and its pictures from the benchmarks' JSON files.
+
+``python docs/make_performance.py runs/bench`` takes every ``runs/bench/NAME.json`` that has a
+section here over into ``docs/performance/``, and writes the page from these.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+from make_results import table
+
+HERE = Path(__file__).parent
+FOLDER, IMAGES = HERE / "performance", HERE / "images"
+
+
+def inference(found: dict[str, Any]) -> str:
+    """Peers, ten iterations and one step on the weights."""
+    parts = []
+    for name, rows in found["results"].items():
+        widths = "-".join(map(str, found["networks"][name]))
+        lines = []
+        for label, row in rows.items():
+            long = row.get("compile_seconds_100")
+            lines.append(
+                [
+                    label,
+                    f"{row['milliseconds']:.2f}",
+                    f"{row['liftax_over_it']:.2f}",
+                    f"{row['rounded_over_it']:.2f}",
+                    f"{row['compile_seconds']:.1f}",
+                    "" if long is None else f"{long:.1f}",
+                ]
+            )
+        columns = [f"{name} = {widths}", "ms a step", "liftax / it", "liftax bfloat16 / it"]
+        columns += ["compile s, 10", "compile s, 100 iterations"]
+        parts.append(table(columns, lines))
+    return "\n".join(parts)
+
+
+def step_cost(found: dict[str, Any]) -> str:
+    """One sweep against back-propagation."""
+    rows = [
+        [
+            label,
+            str(row["batch"]),
+            *(f"{row['milliseconds'][name]:.2f}" for name in ("one sweep", "back-propagation")),
+            f"{row['ratio']:.2f}",
+            f"{row['operations']:.2f}",
+            f"{row['bytes']:.2f}",
+        ]
+        for label, row in found["results"].items()
+    ]
+    columns = ["network", "batch", "one sweep, ms", "back-propagation, ms", "ratio"]
+    return table([*columns, "of operations", "of bytes"], rows)
+
+
+def time_to_result(found: dict[str, Any]) -> str:
+    """Steps and seconds to every target."""
+    parts = []
+    for name, problem in found["results"].items():
+        rows = []
+        for label, targets in problem["methods"].items():
+            for target, row in targets.items():
+                if not isinstance(row, dict):
+                    continue
+                steps = np.array(row["steps"], float)
+                ratio = row["over_back_propagation"]
+                rows.append(
+                    [
+                        label,
+                        target,
+                        f"{row['rate']:g}, {row['epochs_of_decay']:g}",
+                        _middle(steps, "{:.0f}"),
+                        f"{targets['step_over_back_propagation']:.2f}",
+                        _middle(np.array(row["seconds"], float), "{:.2f}"),
+                        f"{ratio:.2f}" if np.isfinite(ratio) and ratio > 0 else "",
+                    ]
+                )
+        columns = [name, problem["unit"], "rate, epochs", "steps", "cost of a step", "seconds"]
+        parts.append(table([*columns, "seconds / back-propagation's"], rows))
+    return "\n".join(parts)
+
+
+def _middle(values: np.ndarray, form: str) -> str:
+    """Median and range of those that arrived, and how many did not."""
+    there = values[np.isfinite(values)]
+    missed = f", {len(values) - len(there)} of {len(values)} missed" * (len(there) < len(values))
+    if not len(there):
+        return "none of them"
+    ends = f"{form.format(there.min())} to {form.format(there.max())}"
+    return f"{form.format(np.median(there))} ({ends}{missed})"
+
+
+def depth(found: dict[str, Any]) -> str:
+    """Milliseconds and compile seconds against depth, and a picture."""
+    labels = list(next(iter(found["results"].values())))
+    rows = []
+    for label in labels:
+        for blocks, methods in sorted(found["results"].items(), key=lambda item: int(item[0])):
+            r = methods[label]
+            times = f"{r['milliseconds']:.2f}", f"{r['over_back_propagation']:.2f}"
+            rows.append([label, blocks, *times, f"{r['compile_seconds']:.1f}"])
+    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    blocks = sorted(int(b) for b in found["results"])
+    for label in labels:
+        times = [found["results"][str(b)][label]["milliseconds"] for b in blocks]
+        axes.loglog(blocks, times, "o-", label=label)
+    axes.set(xlabel="residual blocks", ylabel="ms a step")
+    axes.legend(fontsize=8)
+    _save(figure, "performance-depth.png")
+    text = table(["method", "blocks", "ms a step", "/ back-propagation", "compile s"], rows)
+    return text + "\n![Milliseconds a step against depth](images/performance-depth.png)\n"
+
+
+def limits(found: dict[str, Any]) -> str:
+    """Rates, exponents, memory, and the roofline."""
+    rows, seen = [], set()
+    for group in found["results"].values():
+        for r in group:
+            size = (r["width"], r["hidden"], r["batch"])
+            if size in seen:
+                continue
+            seen.add(size)
+            rows.append(
+                [
+                    *map(str, size),
+                    f"{r['milliseconds']:.2f}",
+                    f"{r['gigaflops']:.0f}",
+                    f"{r['product_gigaflops']:.0f}",
+                    f"{r['of_the_product']:.2f}",
+                    f"{r['peak_bytes'] / 2**20:.1f}",
+                    f"{r['peak_over_kept']:.2f}",
+                ]
+            )
+    columns = ["width", "hidden layers", "batch", "ms", "GFLOP/s", "one product", "ratio"]
+    columns += ["peak MiB", "peak / kept"]
+    grows = ", ".join(f"{name} to the power {e:.2f}" for name, e in found["exponents"].items())
+    _roofline(found)
+    return (
+        table(columns, rows)
+        + f"\nFitted growth of the milliseconds: {grows}.\n"
+        + "\n![Roofline: rate against operations a byte](images/performance-roofline.png)\n"
+    )
+
+
+def _roofline(found: dict[str, Any]) -> None:
+    rows = [r for group in found["results"].values() for r in group]
+    best, speed = max(r["product_gigaflops"] for r in rows), found["bytes_a_second"] / 1e9
+    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    across = np.geomspace(0.2, 200, 200)
+    axes.loglog(across, np.minimum(best, speed * across), "k-", lw=1, label="roof of one core")
+    for name, group in found["results"].items():
+        points = [(r["operations_a_byte"], r["gigaflops"]) for r in group]
+        axes.loglog(*zip(*points, strict=True), "o", label=f"steps, varied {name}")
+    axes.set(xlabel="operations a byte, nothing in the cache", ylabel="GFLOP/s")
+    axes.legend(fontsize=8)
+    _save(figure, "performance-roofline.png")
+
+
+def products(found: dict[str, Any]) -> str:
+    """Times with rounded products, and accuracies."""
+    rows = []
+    for network, methods in found["results"].items():
+        for label, r in methods.items():
+            accuracy = [
+                f"{np.mean(r[key]):.4f} ± {np.std(r[key]):.4f}" if key in r else ""
+                for key in ("accuracy_float32", "accuracy_bfloat16")
+            ]
+            times = [f"{r['float32']:.2f}", f"{r['bfloat16']:.2f}", f"{r['ratio']:.2f}"]
+            rows.append([network, label, *times, *accuracy])
+    columns = ["network", "method", "float32 ms", "bfloat16 ms", "ratio"]
+    return table([*columns, "accuracy, float32", "accuracy, bfloat16"], rows)
+
+
+def pdhg(found: dict[str, Any]) -> str:
+    """An iteration of the inversion against the two products that it needs."""
+    rows = [
+        [label, *(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values())]
+        for label, row in found["results"].items()
+    ]
+    return table(["instance", *next(iter(found["results"].values()))], rows)
+
+
+def _save(figure: Any, name: str) -> None:
+    figure.savefig(IMAGES / name, dpi=110)
+    plt.close(figure)
+
+
+SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "inference": ("Ten iterations of inference, against its peers", inference),
+    "step_cost": ("One sweep, against back-propagation", step_cost),
+    "time_to_result": ("Seconds to a result", time_to_result),
+    "depth": ("Depth", depth),
+    "limits": ("Near the limit", limits),
+    "products": ("Products in bfloat16", products),
+    "pdhg": ("Inversion", pdhg),
+}
+
+
+def main(folder: Path | None) -> None:
+    """Take new results over, write the page."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in SECTIONS:
+        if folder is not None and (folder / f"{name}.json").exists():
+            shutil.copy(folder / f"{name}.json", FOLDER / f"{name}.json")
+    parts = [(FOLDER / "introduction.md").read_text().rstrip()]
+    for name, (title, made) in SECTIONS.items():
+        if not (FOLDER / f"{name}.json").exists():
+            continue
+        found = json.loads((FOLDER / f"{name}.json").read_text())
+        machine = found["machine"]
+        on = f"{machine['processor']}, JAX {machine['jax']}, {machine['rounds']} rounds"
+        text = (FOLDER / f"{name}.md").read_text().strip()
+        again = f"`python benchmarks/{name}.py` measures it again. Here: {on}."
+        parts.append(f"## {title}\n\n{text}\n\n{made(found)}\n{again}")
+    (HERE / "performance.md").write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
