@@ -18,6 +18,7 @@ from liftax import (
 )
 from liftax.affine import Convolution, Dense, Identity, Sum
 from liftax.blocks import ProximalGradient, Solve, StateBlock
+from liftax.blocks._solve import cholesky_solve, inverse_factor
 from liftax.networks import INPUT, Network, chain
 from liftax.penalties import Hinge
 from liftax.potentials import AbstractPiecewiseLinear, Clip, ElasticNet, SoftThreshold, Tanh
@@ -289,3 +290,14 @@ def test_misuse_is_named() -> None:
         Solve().update(block, ())
     step = Solve(otherwise=ProximalGradient())
     jax.eval_shape(lambda: step.update(block, step.init(block, KEY)))
+
+
+@pytest.mark.parametrize("size", [1, 32, 45, 300])
+def test_the_factor_by_halves_is_choleskys(size: int) -> None:
+    rows = np.random.default_rng(size).standard_normal((size, size + 5))
+    matrix = rows @ rows.T + np.eye(size)
+    inverse = np.asarray(jax.jit(inverse_factor)(matrix))
+    np.testing.assert_allclose(inverse @ np.linalg.cholesky(matrix), np.eye(size), atol=1e-10)
+    right = rows[:, :3]
+    found = jax.jit(cholesky_solve)(rows @ rows.T, 1.0, right)
+    np.testing.assert_allclose(matrix @ found, right, atol=1e-9)
