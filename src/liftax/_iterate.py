@@ -32,7 +32,7 @@ def until(
     step: Callable[[State], State],
     state: State,
     done: Callable[[State], Any],
-    max_steps: int,
+    max_steps: Any,
 ) -> tuple[State, Any]:
     """Apply ``step`` until ``done(state)`` or ``max_steps``; returns state and steps taken."""
 

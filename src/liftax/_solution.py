@@ -12,7 +12,7 @@ class Reason(enum.Enum):
     CERTIFIED = "the gap is below the tolerance"
     BUDGET = "all iterations were made, and the gap is above the tolerance: allow more"
     SETTLED = "the input changes by less than the tolerance"
-    MOVING = "all sweeps were made, and the input still changes: allow more"
+    MOVING = "all iterations were made, and the input still changes: allow more"
     DIVERGED = "values became infinite or NaN: start from finite values, with a smaller ratio"
 
     def __str__(self) -> str:

@@ -7,12 +7,15 @@ import pytest
 
 import liftax
 from liftax._solution import Reason
-from liftax.affine import Dense, Pointwise, Scores, Sum
+from liftax.affine import Dense, Pointwise, Scores
+from liftax.affine import Sum as Added
 from liftax.blocks import GaussSeidel, Plain, ProximalGradient, RedBlack
 from liftax.inversion import (
     L1,
     BlockDescent,
+    Box,
     PrimalDual,
+    Sum,
     Tikhonov,
     TotalVariation,
     certificate,
@@ -33,7 +36,7 @@ def linear(weights: dict[str, float]):
         Node("u", Dense(5, use_bias=False), "identity", "input"),
         Node(
             "out",
-            Sum((Dense(6, use_bias=False), Dense(6, use_bias=False))),
+            Added((Dense(6, use_bias=False), Dense(6, use_bias=False))),
             "identity",
             ("u", "input"),
         ),
@@ -161,6 +164,40 @@ def test_the_energy_never_increases(activation: str) -> None:
     assert np.all(energies[-1] < energies[0])
 
 
+def test_the_guard_ends_the_circling_of_inertia_with_dual_variables() -> None:
+    """One layer, total variation: with it at the optimum of the convex solver, without it not."""
+    network, params, _, y = layer()
+    given = (network, params, y, TotalVariation(), 0.02)
+    exact = liftax.invert(*given, solver=PrimalDual(40000, 1e-10))
+    found = {
+        guard: liftax.invert(*given, solver=BlockDescent(2000, 1, tolerance=0.0, guard=guard))
+        for guard in (True, False)
+    }
+    np.testing.assert_allclose(found[True].energy, exact.energy, rtol=1e-7)
+    assert np.max(found[False].energy / exact.energy) > 1.005
+
+
+@pytest.mark.parametrize("prior", [TotalVariation(), Sum(TotalVariation(), Box(), Tikhonov(0.5))])
+def test_the_guarded_energy_never_rises(prior) -> None:
+    """Sweep by sweep, for every example, with inertia and dual variables."""
+    network, params, y = deep("tanh")
+    given = (network, params, y, prior, 0.3)
+    energies = []
+    for sweeps in [*range(1, 25), 300]:
+        solver = BlockDescent(jnp.asarray(sweeps), 1, tolerance=0.0)
+        energies.append(liftax.invert(*given, solver=solver).energy)
+    rises = np.diff(np.stack(energies), axis=0) / np.stack(energies)[:-1]
+    assert np.all(rises <= 1e-13)
+    assert np.all(energies[-1] < 0.9 * energies[0])
+    free = [
+        liftax.invert(
+            *given, solver=BlockDescent(jnp.asarray(k), 1, tolerance=0.0, guard=False)
+        ).energy
+        for k in range(1, 25)
+    ]
+    assert np.max(np.diff(np.stack(free), axis=0)) > 1e-3  # without it
+
+
 def test_no_activation_is_differentiated() -> None:
     """With one that refuses, the result is that of ReLU."""
     network, params, y = deep()
@@ -175,8 +212,9 @@ def test_no_activation_is_differentiated() -> None:
 
 
 def test_a_batch_is_its_members_and_starts_again_where_it_ended() -> None:
+    """With inertia too: every example has its own."""
     network, params, y = deep()
-    solver = BlockDescent(30, tolerance=0.0, **PLAIN)
+    solver = BlockDescent(30, tolerance=0.0)
     batch = liftax.inversion.invert(network, params, y, TotalVariation(), 0.01, solver=solver)
     single = liftax.inversion.invert(network, params, y[1:2], TotalVariation(), 0.01, solver=solver)
     np.testing.assert_allclose(batch.x[1:2], single.x, atol=1e-10)
@@ -207,7 +245,7 @@ def test_misuse_is_named() -> None:
     for make, name in (
         (lambda: BlockDescent(0), "sweeps"),
         (lambda: BlockDescent(inner=0), "inner"),
-        (lambda: BlockDescent(ratio=-1.0), "ratio"),
+        (lambda: BlockDescent(prox_steps=0), "prox_steps"),
         (lambda: BlockDescent(tolerance=-1.0), "tolerance"),
     ):
         with pytest.raises(ValueError, match=f"{name} must be"):

@@ -38,8 +38,8 @@ class Counted(AbstractDataStep):
 
     traces: ClassVar[list[int]] = []
 
-    def steps(self, lipschitz, size, alpha):
-        return ProximalData().steps(lipschitz, size, alpha)
+    def steps(self, lipschitz, size, alpha, trusted=None):
+        return ProximalData().steps(lipschitz, size, alpha, trusted)
 
     def dual(self, data, y, at, step):
         self.traces.append(1)

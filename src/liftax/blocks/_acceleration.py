@@ -72,22 +72,34 @@ class Nesterov(AbstractAcceleration):
     $\langle y - x^{k+1}, x^{k+1} - x^k\rangle > 0$. In block-coordinate descent each block has a
     sequence of its own; the energy may rise in between.
 
+    Attributes:
+        each: whether every example, along the first axis, has a sequence and restarts of its own,
+            so that a batch is its members; for activations. Else there is one for all.
+
     Source: Nesterov (1983), Beck & Teboulle (2009); restart by O'Donoghue & Candès (2015).
     """
 
+    each: bool = eqx.field(static=True, default=False)
+
     def init(self, x: Variables) -> Memory:
-        return _Extrapolated(x, jnp.ones((), jax.tree.leaves(x)[0].dtype))
+        first = jax.tree.leaves(x)[0]
+        return _Extrapolated(x, jnp.ones(first.shape[:1] if self.each else (), first.dtype))
 
     def points(self, memory: Memory, x: Variables) -> tuple[Variables, Variables]:
         pull = (memory.t - 1) / _next(memory.t)
-        y = jax.tree.map(lambda new, old: new + pull * (new - old), x, memory.x)
+
+        def ahead(new: Array, old: Array) -> Array:
+            return new + pull.reshape(pull.shape + (1,) * (new.ndim - pull.ndim)) * (new - old)
+
+        y = jax.tree.map(ahead, x, memory.x)
         return y, y
 
     def direction(self, memory: Memory, gradient: Variables) -> Direction:
         return Direction(gradient, None, memory)
 
     def after(self, memory: Memory, x: Variables, start: Variables, new: Variables) -> Memory:
-        turned = _tree.inner(_tree.minus(start, new), _tree.minus(new, x)) > 0
+        back, forth = _tree.minus(start, new), _tree.minus(new, x)
+        turned = (jax.vmap(_tree.inner) if self.each else _tree.inner)(back, forth) > 0
         t = _next(memory.t)
         return _Extrapolated(x, jnp.where(turned, jnp.ones_like(t), t))
 

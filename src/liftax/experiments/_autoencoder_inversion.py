@@ -68,9 +68,7 @@ def _lifted(codes: _Codes, choice: list[float], sweeps: Any, config: dict[str, A
 
 def _solver(encoder: Network, weight: float, sweeps: int, config: dict[str, Any]) -> BlockDescent:
     weights = {encoder.output: weight}
-    return BlockDescent(
-        sweeps, config["inner"], tolerance=0.0, ratio=config["ratio"], weights=weights
-    )
+    return BlockDescent(sweeps, config["inner"], tolerance=0.0, weights=weights)
 
 
 def _adam(codes: _Codes, choice: list[float], steps: Any, config: dict[str, Any]) -> Any:

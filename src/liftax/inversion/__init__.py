@@ -30,6 +30,7 @@ from liftax.inversion._landweber import Iterates as Iterates
 from liftax.inversion._landweber import landweber as landweber
 from liftax.inversion._names import REGULARISERS as REGULARISERS
 from liftax.inversion._names import named_regulariser as named_regulariser
+from liftax.inversion._plug_and_play import PlugAndPlay as PlugAndPlay
 from liftax.inversion._primal_dual import Point as Point
 from liftax.inversion._primal_dual import PrimalDual as PrimalDual
 from liftax.inversion._primal_dual import Solved as Solved

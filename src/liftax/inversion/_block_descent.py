@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from liftax._iterate import repeat, until
 from liftax.affine import AbstractBilinear
@@ -26,8 +26,9 @@ from liftax.blocks import (
     state_probes,
     sweep_states,
 )
-from liftax.inversion._primal_dual import Point, Solved, arranged
+from liftax.inversion._primal_dual import Point, Solved
 from liftax.inversion._regulariser import AbstractPrior
+from liftax.inversion._warm_prox import arranged, warm_prox
 from liftax.methods import ADMM, Constant
 from liftax.networks import INPUT, Network, Params, States
 from liftax.objectives import LiftedEnergy
@@ -41,13 +42,13 @@ class BlockDescent(eqx.Module):
     the output clamped to y.
 
     A sweep updates the activations, from the output towards the input, by proximal gradient steps,
-    and then the input by `inner` primal-dual steps with warm dual variables,
-    $$u_0^+ = \mathrm{prox}_{\tau\alpha h_0}\big(u_0 - \tau(g + \alpha\sum_iK_i^\top
-      q_i)\big),\qquad q_i^+ = \mathrm{prox}_{s\alpha h_i^*}\big(q_i + s\alpha K_i(2u_0^+ -
-      u_0)\big)$$
-    where $g = \sum_cw_c(\partial f_c/\partial u_0)^\top(\sigma_c(z_c) - u_c)$ sums over the
-    children of the input, $L = \sum_cw_c\|\partial f_c/\partial u_0\|^2$, $1/\tau = L +
-    s\alpha^2\sum_i\|K_i\|^2$ and $s = \mathrm{ratio}\cdot L/(\alpha^2\sum_i\|K_i\|^2)$.
+    and then the input by `inner` of them,
+    $$u_0^+ = \mathrm{prox}_{\tau\alpha J}(u_0 - \tau g),\qquad
+      g = \sum_cw_c(\partial f_c/\partial u_0)^\top(\sigma_c(z_c) - u_c),\qquad
+      1/\tau = \sum_cw_c\|\partial f_c/\partial u_0\|^2$$
+    with sums over the children c of the input. Where J has no prox in closed form, as total
+    variation, its dual variables are kept and make `prox_steps` steps each time (`warm_prox`).
+    With `Nesterov` for `inertia` and one layer this is FISTA.
     No activation is differentiated. The problem is convex in every block, not in all of them: what
     is found is a stationary point, and depends on the start. The exception are residual networks
     with a `certificate`.
@@ -58,24 +59,27 @@ class BlockDescent(eqx.Module):
     $p_j^+ = p_j + u_j - z_j$, and $z_j - p_j$ takes the place of $z_j$; then $w_j$ is no part of
     the problem, and about 1 is a good one, even where the penalty would have to be large.
 
-    With `ProximalGradient()` for `step`, `Plain()` for `inertia` and a regulariser that has a prox
-    of its own the energy never increases; Nesterov's sequence (the default of both) is much faster
-    and promises nothing.
+    Nesterov's sequence, the default of both, may raise the energy, and with dual variables so may
+    plain steps. The guard therefore compares the energy of every example before and after a sweep.
+    Where it rose by more than rounding, input and activations return to what they were and inertia
+    begins anew, dual variables go on: the next prox is nearer to exact, and an exact plain sweep
+    descends. A sequence is for each example alone, so that a batch is its members.
 
     Attributes:
-        sweeps: at most.
-        inner: primal-dual steps on the input, a sweep.
+        sweeps: at most; as an array, one program serves all numbers.
+        inner: proximal gradient steps on the input, a sweep.
         tolerance: of $\|u_0^+ - u_0\|/\|u_0\|$ in a sweep, and of the same for all activations
             together, for all examples, which ends the run.
         step: of the activations.
         order: of the activations.
         inertia: extrapolates the input before every sweep: `Plain` or `Nesterov`.
-        ratio: of the dual to the primal step.
+        prox_steps: steps on the dual variables of the regulariser, for one prox.
         weights: $w_j$ by node name, 1 where none is given.
         exact: whether hidden nodes with the identity as activation are constraints. The energy
             may then rise, without bounds where it is not convex and weights are small, and
             `GaussSeidel` takes long to compile for networks of dozens of nodes, `RedBlack` does
             not.
+        guard: see above; without effect for `exact` nodes and where J has no values.
 
     Raises:
         ValueError: for a number out of range; in `solve` for `exact` where no node has the
@@ -84,18 +88,19 @@ class BlockDescent(eqx.Module):
     Source: arXiv 2510.09796, section 5; Boyd et al. (2011) for ADMM.
     """
 
-    sweeps: int = eqx.field(static=True, default=500)
+    sweeps: int | Int[Array, ""] = 500
     inner: int = eqx.field(static=True, default=5)
     tolerance: float = 1e-5
-    step: AbstractBlockStep = ProximalGradient(acceleration=Nesterov())
+    step: AbstractBlockStep = ProximalGradient(acceleration=Nesterov(each=True))
     order: AbstractOrder = GaussSeidel()
-    inertia: AbstractAcceleration = Nesterov()
-    ratio: float = 1.0
+    inertia: AbstractAcceleration = Nesterov(each=True)
+    prox_steps: int = eqx.field(static=True, default=1)
     weights: Mapping[str, float] = eqx.field(default_factory=dict)
     exact: bool = eqx.field(static=True, default=False)
+    guard: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self) -> None:
-        numbers = {"sweeps": self.sweeps, "inner": self.inner, "ratio": self.ratio}
+        numbers = {"sweeps": self.sweeps, "inner": self.inner, "prox_steps": self.prox_steps}
         for name, number in numbers.items():
             if isinstance(number, int | float) and not (number > 0 and math.isfinite(number)):
                 raise ValueError(f"{name} must be positive, got {number}; the default is a start")
@@ -127,19 +132,22 @@ class BlockDescent(eqx.Module):
             jnp.full(alpha.shape, jnp.inf, y.dtype),
             self.inertia.init({INPUT: start.x}),
             problem.multipliers.init(energy, states),
+            problem.value(states, z, start.x),
         )
 
         def done(state: _State) -> Array:
             return jnp.all(jnp.logical_not(state.change > self.tolerance))
 
-        steps = problem.steps(states)
-        state, count = until(lambda s: problem.swept(s, steps), begin, done, self.sweeps)
+        tau = problem.step(states)
+        state, count = until(lambda s: problem.swept(s, tau), begin, done, self.sweeps)
         output = network(params, state.sweep.states[INPUT])
         miss = jnp.linalg.norm((output - y).reshape(len(y), -1), axis=1)
         settled = state.change <= self.tolerance
         point = Point(state.x, state.q)
         nothing, counts = jnp.full_like(miss, jnp.nan), jnp.broadcast_to(count, miss.shape)
-        return Solved(point, problem.value(state), nothing, state.change, miss, counts, settled)
+        z = energy.preactivations(params, state.sweep.states)
+        value = problem.value(state.sweep.states, z, state.x)
+        return Solved(point, value, nothing, state.change, miss, counts, settled)
 
 
 class _State(NamedTuple):
@@ -149,6 +157,7 @@ class _State(NamedTuple):
     change: Array
     momentum: Any  # of the input
     multipliers: Any
+    value: Array
 
 
 class _Problem:
@@ -171,9 +180,11 @@ class _Problem:
                 "network has none; leave it out"
             )
         self.multipliers = ADMM() if solver.exact else Constant()
-        self.first, self.dual = arranged(prior.terms(tuple(energy.network.input_shape)))
+        shape = tuple(energy.network.input_shape)
+        self.terms = arranged(prior.terms(shape))
+        self.guarded = solver.guard and not solver.exact and prior.valued(shape)
 
-    def swept(self, state: _State, steps: tuple[Array, Array]) -> _State:
+    def swept(self, state: _State, tau: Array) -> _State:
         """Activations, then the input."""
         solver = self.solver
         energy = self.multipliers.at(self.energy, state.multipliers)
@@ -182,14 +193,32 @@ class _Problem:
         given = (energy, solver.order, solver.step, self.params)
         sweep = sweep_states(*given, *begin.sweep)
         begin = jax.lax.optimization_barrier(begin._replace(sweep=sweep))
-        new = repeat(lambda s: self.moved(energy, s, steps), begin, solver.inner)
+        new = repeat(lambda s: self.moved(energy, s, tau), begin, solver.inner)
         momentum = solver.inertia.after(state.momentum, {INPUT: state.x}, ahead, {INPUT: new.x})
         hidden = energy.network.hidden
         old, now = state.sweep.states, new.sweep.states
         # Where the pull of the output takes several sweeps to the input, only activations move.
         change = jnp.maximum(_change(old, now, (INPUT,)), _change(old, now, hidden))
         new = new._replace(momentum=momentum, change=change)
-        return self.ascended(energy, new) if solver.exact else new
+        if solver.exact:
+            return self.ascended(energy, new)
+        return self.kept(state, new) if self.guarded else new
+
+    def kept(self, old: _State, new: _State) -> _State:
+        """The new state, but for examples whose energy rose the old one without inertia."""
+        value = self.value(new.sweep.states, new.sweep.z, new.x)
+        y = new.sweep.states[self.energy.network.output]
+        size = old.value + self.energy.weight(self.energy.network.output) * 0.5 * _square([y])
+        rose = jnp.logical_not(value <= old.value + 10 * jnp.finfo(y.dtype).eps * size)
+        states, z, x = _chosen(
+            rose, (old.sweep.states, old.sweep.z, old.x), (new.sweep.states, new.sweep.z, new.x)
+        )
+        solver, own = self.solver, new.sweep.memory
+        given = (self.energy, solver.order, solver.step, self.params, states, z)
+        memory = _chosen(rose, restart_sweeps(*given, own), own)
+        momentum = _chosen(rose, solver.inertia.init({INPUT: x}), new.momentum)
+        value = jnp.where(rose, old.value, value)
+        return new._replace(sweep=Sweep(states, z, memory), x=x, momentum=momentum, value=value)
 
     def ascended(self, energy: LiftedEnergy, state: _State) -> _State:
         """The state with new multipliers, after a sweep of this energy."""
@@ -199,8 +228,8 @@ class _Problem:
         sweep = state.sweep._replace(z=energy.preactivations(self.params, states))
         return state._replace(sweep=sweep, multipliers=multipliers)
 
-    def steps(self, states: States) -> tuple[Array, Array]:
-        """Primal and dual steps of every example."""
+    def step(self, states: States) -> Array:
+        """τ, for all examples."""
         network, dtype = self.energy.network, states[INPUT].dtype
         for node, _ in network.children(INPUT):
             if isinstance(node.affine, AbstractBilinear):
@@ -211,11 +240,7 @@ class _Problem:
         probes = state_probes(network, jax.random.key(1), dtype, (INPUT,))
         given = (self.energy, self.params, states, probes, (INPUT,), _POWER_ITERATIONS)
         # Power iteration comes from below.
-        lipschitz = 1.02 * state_curvature(*given)[0][INPUT]
-        squares = sum((jnp.asarray(t.norm(), dtype) ** 2 for t in self.dual), jnp.zeros((), dtype))
-        size = self.alpha**2 * squares
-        dual = self.solver.ratio * lipschitz / jnp.where(size > 0, size, 1)
-        return 1 / (lipschitz + jnp.where(size > 0, dual * size, 0)), dual
+        return 1 / (1.02 * state_curvature(*given)[0][INPUT])
 
     def at(self, energy: LiftedEnergy, state: _State, x: Array) -> _State:
         """The state with another joint variable."""
@@ -225,37 +250,25 @@ class _Problem:
         z = {n: energy.preactivation(self.params, states, n) for n in children}
         return state._replace(sweep=Sweep(states, {**sweep.z, **z}, sweep.memory), x=x)
 
-    def moved(self, energy: LiftedEnergy, state: _State, steps: tuple[Array, Array]) -> _State:
-        """One primal-dual step on the input."""
+    def moved(self, energy: LiftedEnergy, state: _State, tau: Array) -> _State:
+        """One proximal gradient step on the input."""
         network, sweep = energy.network, state.sweep
         children = {node.name for node, _ in network.children(INPUT)}
         signals = {n: energy.residual(sweep.states, sweep.z, n) for n in children}
         slope = pulled_back(energy, self.params, sweep.states, signals, INPUT)
-        new = jax.vmap(self._one)(self.alpha, steps, slope, state.x, state.q)
-        return self.at(energy, state._replace(q=new[1]), new[0])
 
-    def _one(
-        self,
-        alpha: Array,
-        steps: tuple[Array, Array],
-        slope: Array,
-        x: Array,
-        q: tuple[Array, ...],
-    ) -> tuple[Array, tuple[Array, ...]]:
-        tau, s = steps
-        pulls = [alpha * t.adjoint(v) for t, v in zip(self.dual, q, strict=True)]
-        moved = x - tau * sum(pulls, self.prior.joint(slope))
-        new = moved if self.first is None else self.first.direct_prox(moved, tau * alpha)
-        duals = tuple(
-            t.dual_prox(v + s * alpha * t.forward(2 * new - x), s * alpha)
-            for t, v in zip(self.dual, q, strict=True)
-        )
-        return new, duals
+        def one(
+            alpha: Array, slope: Array, x: Array, q: tuple[Array, ...]
+        ) -> tuple[Array, tuple[Array, ...]]:
+            v = x - tau * self.prior.joint(slope)
+            return warm_prox(self.terms, v, tau * alpha, q, self.solver.prox_steps)
 
-    def value(self, state: _State) -> Float[Array, " samples"]:
+        new, q = jax.vmap(one)(self.alpha, slope, state.x, state.q)
+        return self.at(energy, state._replace(q=q), new)
+
+    def value(self, states: States, z: States, x: Array) -> Float[Array, " samples"]:
         r"""$\sum_jw_jB_j + \alpha J$ of every example."""
-        energy, states = self.energy, state.sweep.states
-        z = energy.preactivations(self.params, states)
+        energy = self.energy
 
         def one(states: States, z: States, joint: Array, alpha: Array) -> Array:
             single = jax.tree.map(lambda a: a[None], (states, z))
@@ -263,19 +276,32 @@ class _Problem:
             costs = [energy.weight(name) * term for name, term in terms.items()]
             return sum(costs, alpha * self.prior.value(joint))
 
-        return jax.vmap(one)(states, z, state.x, self.alpha)
+        return jax.vmap(one)(states, z, x, self.alpha)
+
+
+def _chosen(where: Array, first: Any, second: Any) -> Any:
+    """Of two trees of one structure the first for some examples; leaves without the axis of
+    examples come from the second.
+    """
+
+    def leaf(a: Array, b: Array) -> Array:
+        if b.shape[:1] != where.shape:
+            return b
+        return jnp.where(where.reshape(-1, *(1,) * (b.ndim - 1)), a, b)
+
+    return jax.tree.map(leaf, first, second)
+
+
+def _square(arrays: list[Array]) -> Float[Array, " samples"]:
+    squares = [jnp.sum(a.reshape(len(a), -1) ** 2, axis=1) for a in arrays]
+    return sum(squares[1:], start=squares[0])
 
 
 def _change(old: States, new: States, names: tuple[str, ...]) -> Float[Array, " samples"]:
     """How far some states moved together, relative to their size, for every example."""
     if not names:
         return jnp.zeros(len(new[INPUT]), new[INPUT].dtype)
-
-    def square(arrays: list[Array]) -> Array:
-        squares = [jnp.sum(a.reshape(len(a), -1) ** 2, axis=1) for a in arrays]
-        return sum(squares[1:], start=squares[0])
-
-    moved = square([new[name] - old[name] for name in names])
+    moved = _square([new[name] - old[name] for name in names])
     return jnp.sqrt(
-        moved / jnp.maximum(square([new[n] for n in names]), jnp.finfo(moved.dtype).tiny)
+        moved / jnp.maximum(_square([new[n] for n in names]), jnp.finfo(moved.dtype).tiny)
     )

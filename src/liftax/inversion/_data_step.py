@@ -29,9 +29,16 @@ class AbstractDataStep(eqx.Module):
 
     @abc.abstractmethod
     def steps(
-        self, lipschitz: Float[Array, ""], size: Float[Array, ""], alpha: Float[Array, ""]
+        self,
+        lipschitz: Float[Array, ""],
+        size: Float[Array, ""],
+        alpha: Float[Array, ""],
+        trusted: float | None = None,
     ) -> Steps:
-        r"""For $\|W\|^2$, for $\alpha^2\sum_i\|K_i\|^2$, 0 without dual terms, and α."""
+        r"""For $\|W\|^2$, for $\alpha^2\sum_i\|K_i\|^2$, 0 without dual terms, and α.
+
+        `trusted` is that of a term which is known by its prox only: ω is 1 then.
+        """
 
     @abc.abstractmethod
     def dual(
@@ -60,12 +67,16 @@ class GradientData(AbstractDataStep):
         check_ratio(self.ratio)
 
     def steps(
-        self, lipschitz: Float[Array, ""], size: Float[Array, ""], alpha: Float[Array, ""]
+        self,
+        lipschitz: Float[Array, ""],
+        size: Float[Array, ""],
+        alpha: Float[Array, ""],
+        trusted: float | None = None,
     ) -> Steps:
         positive = size > 0
         s = jnp.where(positive, self.ratio * lipschitz / jnp.where(positive, size, 1), 1.0)
         tau = 1 / (lipschitz + s * size)
-        return Steps(tau, s, jnp.ones_like(s), jnp.full_like(s, 1.4))
+        return Steps(tau, s, jnp.ones_like(s), jnp.full_like(s, 1.4 if trusted is None else 1.0))
 
     def dual(
         self, data: DataTerm, y: Array, at: tuple[Array, Array, Array], step: Float[Array, ""]
@@ -84,7 +95,8 @@ class ProximalData(AbstractDataStep):
     $\tau = \mathrm{ratio}/\alpha$. ω = 1.9.
 
     Attributes:
-        ratio: None for 0.03, without dual terms 0.3. A longer τ moves the input faster and the dual
+        ratio: None for 0.03, without dual terms 0.3, and for the τ that a `PlugAndPlay` trusts. A
+            longer τ moves the input faster and the dual
             variables slower; which one the gap waits for is a matter of scale.
 
     Raises:
@@ -99,15 +111,21 @@ class ProximalData(AbstractDataStep):
         check_ratio(1.0 if self.ratio is None else self.ratio)
 
     def steps(
-        self, lipschitz: Float[Array, ""], size: Float[Array, ""], alpha: Float[Array, ""]
+        self,
+        lipschitz: Float[Array, ""],
+        size: Float[Array, ""],
+        alpha: Float[Array, ""],
+        trusted: float | None = None,
     ) -> Steps:
         dual = size > 0
         own = jnp.where(dual, size, 1)
         ratio = jnp.where(dual, 0.03, 0.3) if self.ratio is None else self.ratio
         tau = jnp.asarray(ratio, size.dtype) / jnp.where(dual, jnp.sqrt(own), alpha)
+        if trusted is not None and self.ratio is None:
+            tau = trusted / alpha
         s = jnp.where(dual, (1 - _SHARE) / (tau * own), 1.0)
         data = jnp.where(dual, _SHARE, 1.0) / (tau * lipschitz)
-        return Steps(tau, s, data, jnp.full_like(s, 1.9))
+        return Steps(tau, s, data, jnp.full_like(s, 1.9 if trusted is None else 1.0))
 
     def dual(
         self, data: DataTerm, y: Array, at: tuple[Array, Array, Array], step: Float[Array, ""]

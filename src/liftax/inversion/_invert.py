@@ -23,9 +23,11 @@ class Inverse(NamedTuple):
     Attributes:
         x: the inputs.
         energy: $B_\Psi(y, Wx+b) + \alpha J(x)$ of each; of deeper networks the lifted energy.
+            NaN with `PlugAndPlay`.
         gap: an upper bound of what each energy exceeds its minimum by; see `PrimalDual` for what
-            it certifies. NaN for deeper networks, whose problem is not convex.
-        change: relative change of each input in the last sweep; NaN where there is a gap.
+            it certifies. NaN for deeper networks, whose problem is not convex, and without energy.
+        change: relative change of each input in the last sweep, or the residual of a fixed point;
+            NaN where there is a gap.
         residual: $\|N(x) - y\|$ of each, with the network's output N(x).
         iterations: how many each took.
         reasons: why each ended.
@@ -80,17 +82,17 @@ def invert(
     shape = tuple(network.input_shape)
     regulariser.terms(shape)
     begin = _start(regulariser, start, (len(outputs), *shape), outputs)
+    ends = (Reason.SETTLED, Reason.MOVING)
     if isinstance(method, BlockDescent):
         found = _descend(method, (network, params), regulariser, weights, outputs, begin)
-        ends = (Reason.SETTLED, Reason.MOVING)
     else:
         data = data_term(network, params)
         begin = begin if begin.p is not None else begin._replace(p=jnp.zeros_like(outputs))
         found = _solve(method, data, regulariser, weights, outputs, begin)
-        ends = (Reason.CERTIFIED, Reason.BUDGET)
-    reasons = tuple(
-        _reason(bool(d), float(e), ends) for d, e in zip(found.done, found.energy, strict=True)
-    )
+        if regulariser.valued(shape):
+            ends = (Reason.CERTIFIED, Reason.BUDGET)
+    size = found.energy if regulariser.valued(shape) else found.residual
+    reasons = tuple(_reason(bool(d), float(s), ends) for d, s in zip(found.done, size, strict=True))
     x = jax.vmap(lambda joint: regulariser.input(joint))(found.point.x)
     numbers = (found.energy, found.gap, found.change, found.residual, found.iterations)
     return Inverse(x, *numbers, reasons, found.point)
@@ -187,7 +189,7 @@ def _start(
     return jax.vmap(lambda u: point(prior, u))(x)
 
 
-def _reason(done: bool, energy: float, ends: tuple[Reason, Reason]) -> Reason:
-    if not np.isfinite(energy):
+def _reason(done: bool, size: float, ends: tuple[Reason, Reason]) -> Reason:
+    if not np.isfinite(size):
         return Reason.DIVERGED
     return ends[0] if done else ends[1]

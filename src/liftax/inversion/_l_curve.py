@@ -10,7 +10,7 @@ from jaxtyping import ArrayLike
 from liftax.inversion._block_descent import BlockDescent
 from liftax.inversion._invert import Inverse, invert
 from liftax.inversion._primal_dual import PrimalDual
-from liftax.inversion._regulariser import AbstractPrior
+from liftax.inversion._regulariser import AbstractPrior, check_values
 from liftax.networks import Network, Params
 
 
@@ -69,6 +69,7 @@ def l_curve(
             f"alphas must be at least five different positive numbers, got {grid}; take "
             "numpy.logspace(-4, 1, 11)"
         )
+    check_values(regulariser, tuple(network.input_shape))
     found, start = [], None
     for alpha in grid[::-1]:
         out = invert(network, params, y, regulariser, alpha, solver=solver, start=start)

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from liftax._iterate import until
 from liftax.inversion._data import DataTerm
 from liftax.inversion._data_step import AbstractDataStep, ProximalData, Steps
-from liftax.inversion._regulariser import AbstractPrior, Shape, Term
+from liftax.inversion._regulariser import AbstractPrior, Shape
+from liftax.inversion._warm_prox import arranged
 
 
 class PrimalDual(eqx.Module):
@@ -40,9 +41,13 @@ class PrimalDual(eqx.Module):
     rounding makes negative count as 0. In single precision the residual r alone keeps the gap
     above about $10^{-7}R$ times the size of its terms: 1e-6 of the energy wants double precision.
 
+    With `PlugAndPlay` there is neither energy nor gap. The iterations then end by the residual of
+    their fixed point, the root of $\sum\|v^+ - v\|^2/l$ over $\sum\|v^+\|^2/l$ for all variables v
+    with their lengths l, without relaxation.
+
     Attributes:
-        iterations: at most.
-        tolerance: of gap/energy, which ends the iterations.
+        iterations: at most; as an array, one program serves all numbers.
+        tolerance: of gap/energy, which ends the iterations, or else of the residual.
         data_step: `ProximalData` or `GradientData`.
         radius: R; None for $\max(2\|x\|, \sqrt n)$, n entries: inputs in the unit cube have it.
 
@@ -53,7 +58,7 @@ class PrimalDual(eqx.Module):
     the restricted gap.
     """
 
-    iterations: int = eqx.field(static=True, default=20000)
+    iterations: int | Int[Array, ""] = 20000
     tolerance: float = 1e-6
     data_step: AbstractDataStep = ProximalData()
     radius: float | None = None
@@ -85,9 +90,9 @@ class PrimalDual(eqx.Module):
         aim = y if tilt is None else y - tilt
         problem = _Problem(self, data, prior, (alpha, y, aim), shape)
         lipschitz = data.lipschitz(shape, y.dtype)
-        squares = [jnp.asarray(t.norm(), y.dtype) ** 2 for t in problem.dual]
-        size = alpha**2 * sum(squares, jnp.zeros((), y.dtype))
-        steps = self.data_step.steps(lipschitz, size, alpha)
+        size = alpha**2 * problem.terms.square(y.dtype)
+        trusted = None if problem.terms.first is None else problem.terms.first.trusted
+        steps = self.data_step.steps(lipschitz, size, alpha, trusted)
 
         def step(old: _State) -> _State:
             return problem.advanced(steps, old)
@@ -95,18 +100,20 @@ class PrimalDual(eqx.Module):
         def done(state: _State) -> Any:
             floor = 10 * jnp.finfo(y.dtype).eps * (1 + 0.5 * jnp.sum(y * y))
             small = state.gap <= self.tolerance * jnp.maximum(state.energy, floor)
+            if not problem.valued:
+                return jnp.logical_not(state.change > self.tolerance)
             return small | jnp.logical_not(jnp.isfinite(state.energy + jnp.sum(state.new.x)))
 
         z = data.forward(prior.input(start.x))
         begin = problem.images(start if start.p is not None else start._replace(p=0 * y), z)
         unknown = jnp.full((), jnp.inf, y.dtype)
-        state = _State(begin, begin, unknown, unknown)
+        state = _State(begin, begin, unknown, unknown, unknown)
         state, count = until(step, step(state), done, self.iterations - 1)
         new = state.new
         miss = jnp.linalg.norm(data.residual(y, new.z))
         point = Point(new.x, new.q, new.p)
-        nothing = jnp.full_like(miss, jnp.nan)
-        return Solved(point, state.energy, state.gap, nothing, miss, count + 1, done(state))
+        numbers = (state.energy, state.gap, state.change, miss)
+        return Solved(point, *numbers, count + 1, done(state))
 
 
 class Point(NamedTuple):
@@ -152,20 +159,13 @@ class _State(NamedTuple):
     new: _Iterate  # before relaxation: in the domains
     energy: Array
     gap: Array
-
-
-def arranged(terms: tuple[Term, ...]) -> tuple[Term | None, tuple[Term, ...]]:
-    """The term whose prox is taken, one that gives an exact gap if there is one, and the others."""
-    direct = [t for t in terms if t.direct]
-    first = next((t for t in direct if t.coercive), direct[0] if direct else None)
-    return first, tuple(t for t in terms if t is not first)
+    change: Array
 
 
 def point(prior: AbstractPrior, x: Float[Array, "..."]) -> Point:
     """The start at an input x with the dual variables 0."""
-    _, dual = arranged(prior.terms(x.shape))
     joint = prior.joint(x)
-    return Point(joint, tuple(jnp.zeros_like(t.forward(joint)) for t in dual))
+    return Point(joint, arranged(prior.terms(x.shape)).start(joint))
 
 
 class _Problem:
@@ -181,7 +181,8 @@ class _Problem:
     ):
         self.solver, self.data, self.prior = solver, data, prior
         self.alpha, self.y, self.aim = numbers
-        self.first, self.dual = arranged(prior.terms(shape))
+        self.terms, self.valued = arranged(prior.terms(shape)), prior.valued(shape)
+        self.first, self.dual = self.terms
 
     def images(self, at: Point, z: Array) -> _Iterate:
         """A point with z there."""
@@ -205,7 +206,10 @@ class _Problem:
         new = self.images(Point(x, q, p), z)
         over = steps.relaxation
         ahead = jax.tree.map(lambda a, b: a + over * (b - a), at, new)
-        return _State(ahead, new, *self.measured(new, (moved - x) / tau))
+        nothing = jnp.full((), jnp.nan, x.dtype)
+        if self.valued:
+            return _State(ahead, new, *self.measured(new, (moved - x) / tau), nothing)
+        return _State(ahead, new, nothing, nothing, _residual(steps, at, new))
 
     def measured(self, at: _Iterate, own: Array) -> tuple[Array, Array]:
         """Energy and gap; known is α times a subgradient of h₀."""
@@ -228,3 +232,19 @@ class _Problem:
             rest = jnp.minimum(rest, jnp.where(jnp.isnan(exact), jnp.inf, exact))
             total = total + alpha * value
         return self.data.value(self.y, at.z) + total, gap + jnp.maximum(rest, 0)
+
+
+def _residual(steps: Steps, at: _Iterate, new: _Iterate) -> Array:
+    """Of the fixed point, in all variables."""
+    lengths = (steps.primal, *[steps.dual] * len(at.q), steps.data)
+
+    def square(variables: Any) -> Array:
+        parts = jax.tree.leaves(variables)
+        return sum(
+            (jnp.sum(v * v) / length for v, length in zip(parts, lengths, strict=True)),
+            jnp.zeros((), at.x.dtype),
+        )
+
+    old, now = (at.x, at.q, at.p), (new.x, new.q, new.p)
+    moved = square(jax.tree.map(jnp.subtract, now, old))
+    return jnp.sqrt(moved / jnp.maximum(square(now), jnp.finfo(at.x.dtype).tiny))

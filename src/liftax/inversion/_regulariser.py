@@ -29,6 +29,8 @@ class Term(eqx.Module):
         convexity: a $\mu \ge 0$ for which $g - \frac\mu2\|\cdot\|^2$ is convex.
         coercive: whether $g^*$ is finite everywhere.
         orthogonal: whether $K^\top K = KK^\top = I$.
+        trusted: for a function of which only the prox is known, and values are NaN: a τ at which
+            that is good; None for all others.
 
     Raises:
         ValueError: for a weight that is not positive.
@@ -42,6 +44,7 @@ class Term(eqx.Module):
     convexity: float = 0.0
     coercive: bool = eqx.field(static=True, default=False)
     orthogonal: bool = eqx.field(static=True, default=False)
+    trusted: float | None = None
 
     def __check_init__(self) -> None:
         weight = self.weight
@@ -133,6 +136,10 @@ class AbstractPrior(eqx.Module):
             ValueError: if the regulariser does not take inputs of this shape.
         """
 
+    def valued(self, shape: Shape) -> bool:
+        """Whether J has values: not where a term is known by its prox only."""
+        return all(term.trusted is None for term in self.terms(shape))
+
     def joint_shape(self, shape: Shape) -> Shape:
         """Shape of the variable that the terms act on."""
         return (*shape, 1 + self.auxiliary) if self.auxiliary else tuple(shape)
@@ -153,3 +160,12 @@ class AbstractPrior(eqx.Module):
         shape = joint.shape[:-1] if self.auxiliary else joint.shape
         values = [term.value(term.forward(joint)) for term in self.terms(shape)]
         return sum(values[1:], values[0])
+
+
+def check_values(prior: AbstractPrior, shape: Shape) -> None:
+    """Raise a ValueError for a regulariser without values."""
+    if not prior.valued(shape):
+        raise ValueError(
+            f"regulariser: {type(prior).__name__} has no values, only a proximal map; take "
+            "another, such as total variation, or choose alpha by `discrepancy`"
+        )

@@ -10,8 +10,9 @@ from jaxtyping import Array, ArrayLike, Float
 from liftax._iterate import repeat
 from liftax.inversion._data import DataTerm, data_term
 from liftax.inversion._invert import invert
-from liftax.inversion._primal_dual import PrimalDual, arranged
-from liftax.inversion._regulariser import AbstractPrior
+from liftax.inversion._primal_dual import PrimalDual
+from liftax.inversion._regulariser import AbstractPrior, Shape, check_values
+from liftax.inversion._warm_prox import arranged
 from liftax.networks import Network, Params
 from liftax.potentials import ReLU
 
@@ -70,7 +71,7 @@ def source_element(
         raise ValueError(
             f"x has the shape {point.shape}, inputs have {tuple(network.input_shape)}; give one"
         )
-    _refuse_auxiliary(regulariser)
+    _check(regulariser, tuple(network.input_shape))
     data = data_term(network, params)
     v, q = _nearest(data, regulariser, point, jnp.asarray(weight, point.dtype), iterations)
     return _found(data, regulariser, point, v, q)
@@ -104,7 +105,7 @@ def source_input(
 
     Source: Burger & Osher (2004).
     """
-    _refuse_auxiliary(regulariser)
+    _check(regulariser, tuple(network.input_shape))
     data = data_term(network, params)
     output = jnp.asarray(y)
     out = invert(network, params, output[None], regulariser, alpha, solver=solver)
@@ -131,7 +132,8 @@ def source_input(
     return _found(data, regulariser, x, v, q)
 
 
-def _refuse_auxiliary(prior: AbstractPrior) -> None:
+def _check(prior: AbstractPrior, shape: Shape) -> None:
+    check_values(prior, shape)
     if prior.auxiliary:
         raise ValueError(
             f"regulariser: {type(prior).__name__} has auxiliary variables, and no subgradient in "

@@ -65,6 +65,16 @@ class Denoiser(eqx.Module):
         out = network(self.params, planes)[..., 0]
         return jnp.moveaxis(out, 0, -1) / scale + 0.5
 
+    def prox(self, image: Float[Array, "h w c"], t: Float[Array, ""]) -> Float[Array, "h w c"]:
+        r"""$D_\sigma$ with $\sigma = t/\sigma_0$, in the place of $\mathrm{prox}_{tJ}$: for
+        `inversion.PlugAndPlay`, in whose units $\mathrm{prox}_{\sigma_0^2J} = D_{\sigma_0}$.
+
+        Networks N that are such a map give a J for which all of them are: one that is homogeneous
+        about grey, $J(\frac12 + s(x - \frac12)) = sJ(x)$, as total variation.
+        """
+        single = self.restore(image.astype(jnp.float32), jnp.asarray(t / self.sigma, jnp.float32))
+        return single.astype(image.dtype)
+
     def __call__(
         self, image: ArrayLike, sigma: float | None = None, tile: int = 512
     ) -> Float[np.ndarray, "h w c"]:
