@@ -5,15 +5,17 @@ from collections.abc import Callable
 
 from liftax.inversion._constraints import Box, NonNegative
 from liftax.inversion._generalised_variation import TGV
+from liftax.inversion._plug_and_play import PlugAndPlay
 from liftax.inversion._regulariser import AbstractPrior, Shape
 from liftax.inversion._sparsity import L1
 from liftax.inversion._sum import Sum
 from liftax.inversion._tikhonov import Tikhonov
 from liftax.inversion._total_variation import TotalVariation
 from liftax.inversion._wavelets import WaveletL1
+from liftax.restoration import load_denoiser
 
 _MOST_LEVELS = 3
-_PICTURES = ("tv", "tv-anisotropic", "tgv", "wavelet")
+_PICTURES = ("tv", "tv-anisotropic", "tgv", "wavelet", "denoiser")
 _CONSTRAINTS = ("nonnegative", "box")
 
 REGULARISERS: dict[str, Callable[[Shape], AbstractPrior]] = {
@@ -23,6 +25,7 @@ REGULARISERS: dict[str, Callable[[Shape], AbstractPrior]] = {
     "tv-anisotropic": lambda shape: TotalVariation(isotropic=False),
     "tgv": lambda shape: TGV(),
     "wavelet": lambda shape: WaveletL1(levels=_levels(shape)),
+    "denoiser": lambda shape: PlugAndPlay(load_denoiser().prox),
     "nonnegative": lambda shape: NonNegative(),
     "box": lambda shape: Box(),
 }
@@ -31,7 +34,8 @@ REGULARISERS: dict[str, Callable[[Shape], AbstractPrior]] = {
 def named_regulariser(names: str, shape: Shape) -> AbstractPrior:
     """A regulariser for inputs of a shape: names of `REGULARISERS`, joined by ``+``.
 
-    The summands have the weight 1 each; ``box`` is the unit interval; ``wavelet`` has as many
+    The summands have the weight 1 each; ``box`` is the unit interval; ``denoiser`` is `PlugAndPlay` with
+    the trained one of the package; ``wavelet`` has as many
     levels as halve the sides, at most three.
 
     Raises:

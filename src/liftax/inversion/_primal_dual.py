@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from liftax._iterate import until
+from liftax._iterate import repeat, until
 from liftax.inversion._data import DataTerm
 from liftax.inversion._data_step import AbstractDataStep, ProximalData, Steps
 from liftax.inversion._regulariser import AbstractPrior, Shape
@@ -23,9 +23,8 @@ class PrimalDual(eqx.Module):
 
     and p from the step of the data: a gradient (Condat and Vũ) or a proximal one (Chambolle and
     Pock). Terms with a prox of their own may be $h_0$; there is one. All variables then go on by ω
-    times the step; the result and its gap are those before this, which lie in all domains. Images
-    of the new point are linear in it, so that an iteration takes one product with W and one with
-    $W^\top$.
+    times the step; the result and its gap are those before this, which lie in all domains. The
+    image z is affine, so that an iteration takes one product with W and one with $W^\top$.
 
     **Gap.** The energy is $\sup_{p,q}\langle p, Wx + b\rangle - F^*(p) + \dots$ with
     $F^*(p) = \varphi(y + p) - \varphi(y)$, and $B_\Psi(y, z) + F^*(p) - \langle p, z\rangle =
@@ -50,6 +49,7 @@ class PrimalDual(eqx.Module):
         tolerance: of gap/energy, which ends the iterations, or else of the residual.
         data_step: `ProximalData` or `GradientData`.
         radius: R; None for $\max(2\|x\|, \sqrt n)$, n entries: inputs in the unit cube have it.
+        every: iterations from one look at the gap to the next.
 
     Raises:
         ValueError: for a number out of range.
@@ -62,10 +62,12 @@ class PrimalDual(eqx.Module):
     tolerance: float = 1e-6
     data_step: AbstractDataStep = ProximalData()
     radius: float | None = None
+    every: int = eqx.field(static=True, default=20)
 
     def __check_init__(self) -> None:
         numbers = {
             "iterations": self.iterations,
+            "every": self.every,
             "radius": 1.0 if self.radius is None else self.radius,
         }
         for name, number in numbers.items():
@@ -94,8 +96,10 @@ class PrimalDual(eqx.Module):
         trusted = None if problem.terms.first is None else problem.terms.first.trusted
         steps = self.data_step.steps(lipschitz, size, alpha, trusted)
 
-        def step(old: _State) -> _State:
-            return problem.advanced(steps, old)
+        def block(old: _State, count: Any) -> _State:
+            at = repeat(lambda at: problem.advanced(steps, at)[1], old.at, count - 1)
+            new, ahead, own = problem.advanced(steps, at)
+            return _State(ahead, new, *problem.measured(steps, (at, new), own))
 
         def done(state: _State) -> Any:
             floor = 10 * jnp.finfo(y.dtype).eps * (1 + 0.5 * jnp.sum(y * y))
@@ -105,15 +109,18 @@ class PrimalDual(eqx.Module):
             return small | jnp.logical_not(jnp.isfinite(state.energy + jnp.sum(state.new.x)))
 
         z = data.forward(prior.input(start.x))
-        begin = problem.images(start if start.p is not None else start._replace(p=0 * y), z)
+        begin = _Iterate(start.x, start.q, 0 * y if start.p is None else start.p, z)
         unknown = jnp.full((), jnp.inf, y.dtype)
-        state = _State(begin, begin, unknown, unknown, unknown)
-        state, count = until(step, step(state), done, self.iterations - 1)
+        # The first block has what is left of the iterations by whole ones.
+        most = (self.iterations - 1) // self.every
+        first = self.iterations - most * self.every
+        state = block(_State(begin, begin, unknown, unknown, unknown), first)
+        state, count = until(lambda old: block(old, self.every), state, done, most)
         new = state.new
         miss = jnp.linalg.norm(data.residual(y, new.z))
         point = Point(new.x, new.q, new.p)
         numbers = (state.energy, state.gap, state.change, miss)
-        return Solved(point, *numbers, count + 1, done(state))
+        return Solved(point, *numbers, first + self.every * count, done(state))
 
 
 class Point(NamedTuple):
@@ -143,15 +150,12 @@ class Solved(NamedTuple):
 
 
 class _Iterate(NamedTuple):
-    """A point and its images: what a step needs, and all of it is linear in the point."""
+    """A point and $z = Wx + b$, which is affine in it."""
 
     x: Array
     q: tuple[Array, ...]
     p: Array
-    inner: tuple[Array, ...]  # K_i x
     z: Array
-    slope: Array  # W'p in the joint variable
-    pull: Array  # α Σ K_i' q_i
 
 
 class _State(NamedTuple):
@@ -182,56 +186,61 @@ class _Problem:
         self.solver, self.data, self.prior = solver, data, prior
         self.alpha, self.y, self.aim = numbers
         self.terms, self.valued = arranged(prior.terms(shape)), prior.valued(shape)
-        self.first, self.dual = self.terms
 
-    def images(self, at: Point, z: Array) -> _Iterate:
-        """A point with z there."""
-        assert at.p is not None
-        slope = self.prior.joint(self.data.adjoint(self.prior.input(at.x), at.p))
-        inner = tuple(t.forward(at.x) for t in self.dual)
-        pulls = [self.alpha * t.adjoint(v) for t, v in zip(self.dual, at.q, strict=True)]
-        return _Iterate(at.x, at.q, at.p, inner, z, slope, sum(pulls, jnp.zeros_like(at.x)))
-
-    def advanced(self, steps: Steps, old: _State) -> _State:
-        at, alpha = old.at, self.alpha
-        tau, s = steps.primal, steps.dual
-        moved = at.x - tau * (at.slope + at.pull)
-        x = moved if self.first is None else self.first.direct_prox(moved, tau * alpha)
+    def advanced(self, steps: Steps, at: _Iterate) -> tuple[_Iterate, _Iterate, Array]:
+        """The next point, the one beyond it where the iterations go on, and α times a subgradient
+        of h₀ at the former.
+        """
+        tau, s, alpha = steps.primal, steps.dual, self.alpha
+        moved = at.x - tau * self.pull(at)
+        x = moved if self.terms.first is None else self.terms.first.direct_prox(moved, tau * alpha)
+        ahead = 2 * x - at.x
         q = tuple(
-            t.dual_prox(v + s * alpha * (2 * t.forward(x) - inner), s * alpha)
-            for t, v, inner in zip(self.dual, at.q, at.inner, strict=True)
+            t.dual_prox(v + s * alpha * t.forward(ahead), s * alpha)
+            for t, v in zip(self.terms.dual, at.q, strict=True)
         )
         z = self.data.forward(self.prior.input(x))
         p = self.solver.data_step.dual(self.data, self.aim, (at.p, z, 2 * z - at.z), steps.data)
-        new = self.images(Point(x, q, p), z)
-        over = steps.relaxation
-        ahead = jax.tree.map(lambda a, b: a + over * (b - a), at, new)
-        nothing = jnp.full((), jnp.nan, x.dtype)
-        if self.valued:
-            return _State(ahead, new, *self.measured(new, (moved - x) / tau), nothing)
-        return _State(ahead, new, nothing, nothing, _residual(steps, at, new))
+        new, over = _Iterate(x, q, p, z), steps.relaxation
+        return new, jax.tree.map(lambda a, b: a + over * (b - a), at, new), (moved - x) / tau
 
-    def measured(self, at: _Iterate, own: Array) -> tuple[Array, Array]:
-        """Energy and gap; known is α times a subgradient of h₀."""
-        alpha, zero = self.alpha, jnp.zeros((), at.x.dtype)
-        values = [t.value(v) for t, v in zip(self.dual, at.inner, strict=True)]
-        pairs = zip(self.dual, at.q, at.inner, values, strict=True)
-        gaps = [jnp.maximum(v + t.conjugate(u) - jnp.sum(u * image), 0) for t, u, image, v in pairs]
+    def pull(self, at: _Iterate) -> Array:
+        r"""$W^\top p + \alpha\sum_iK_i^\top q_i$."""
+        slope = self.prior.joint(self.data.adjoint(self.prior.input(at.x), at.p))
+        pulls = (self.alpha * t.adjoint(v) for t, v in zip(self.terms.dual, at.q, strict=True))
+        return sum(pulls, slope)
+
+    def measured(
+        self, steps: Steps, pair: tuple[_Iterate, _Iterate], own: Array
+    ) -> tuple[Array, Array, Array]:
+        """Energy, gap and residual of the fixed point, after a step from the first to the second;
+        NaN where there is none.
+        """
+        at, nothing = pair[1], jnp.full((), jnp.nan, own.dtype)
+        if not self.valued:
+            return nothing, nothing, _residual(steps, *pair)
+        (first, dual), alpha, zero = self.terms, self.alpha, jnp.zeros((), own.dtype)
+        inner = [t.forward(at.x) for t in dual]
+        values = [t.value(v) for t, v in zip(dual, inner, strict=True)]
+        groups = zip(dual, at.q, inner, values, strict=True)
+        gaps = [
+            jnp.maximum(v + t.conjugate(u) - jnp.sum(u * image), 0) for t, u, image, v in groups
+        ]
         total = alpha * sum(values, zero)
         # B(y, z) + F*(p) - <p, z> = B(y + p, z).
         gap = alpha * sum(gaps, zero) + self.data.value(self.aim + at.p, at.z)
-        r = at.slope + at.pull
+        r = self.pull(at)
         far = jnp.maximum(2 * jnp.linalg.norm(at.x), jnp.asarray(math.sqrt(at.x.size), r.dtype))
         radius = far if self.solver.radius is None else jnp.asarray(self.solver.radius, r.dtype)
         rest = radius * jnp.linalg.norm(r + own)
-        if self.first is not None:
-            image = self.first.forward(at.x)
-            value = self.first.value(image)
-            other = self.first.conjugate(self.first.forward(-r / alpha))
+        if first is not None:
+            image = first.forward(at.x)
+            value = first.value(image)
+            other = first.conjugate(first.forward(-r / alpha))
             exact = alpha * (value + other) + jnp.sum(r * at.x)
             rest = jnp.minimum(rest, jnp.where(jnp.isnan(exact), jnp.inf, exact))
             total = total + alpha * value
-        return self.data.value(self.y, at.z) + total, gap + jnp.maximum(rest, 0)
+        return self.data.value(self.y, at.z) + total, gap + jnp.maximum(rest, 0), nothing
 
 
 def _residual(steps: Steps, at: _Iterate, new: _Iterate) -> Array:

@@ -1,8 +1,13 @@
 """Inputs of small variation."""
 
-import equinox as eqx
+import functools
 
-from liftax.imaging import FiniteDifferences
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from liftax.imaging import AbstractOperator, FiniteDifferences
 from liftax.inversion._regulariser import AbstractPrior, Shape, Term
 from liftax.inversion._reshaped import image_shape, on_images
 from liftax.potentials import Ball, Clip, GroupSoftThreshold, SoftThreshold
@@ -30,7 +35,46 @@ class TotalVariation(AbstractPrior):
 
     def terms(self, shape: Shape) -> tuple[Term, ...]:
         size = image_shape(shape, self.image, "TotalVariation")
-        gradient = on_images(FiniteDifferences(size), shape)
+        gradient = on_images(_Gradient(size), shape)
         if self.isotropic:
-            return (Term(gradient, GroupSoftThreshold(1.0, axis=-1), dual=Ball(1.0, axes=-1)),)
+            return (Term(gradient, GroupSoftThreshold(1.0, axis=0), dual=Ball(1.0, axes=0)),)
         return (Term(gradient, SoftThreshold(1.0), dual=Clip(-1.0, 1.0)),)
+
+
+class _Gradient(AbstractOperator):
+    """`FiniteDifferences` with the two directions along the first axis, twice as fast on CPUs."""
+
+    in_shape: Shape = eqx.field(static=True)
+
+    def apply(self, x: Float[Array, "h w c"]) -> Float[Array, "2 h w c"]:
+        return _differences(x)
+
+    def norm(self) -> Float[Array, ""]:
+        return FiniteDifferences(self.in_shape).norm()
+
+
+@jax.custom_vjp
+def _differences(x: Array) -> Array:
+    down = jnp.concatenate([x[1:], x[-1:]]) - x
+    return jnp.stack([down, jnp.concatenate([x[:, 1:], x[:, -1:]], axis=1) - x])
+
+
+def _forward(x: Array) -> tuple[Array, None]:
+    return _differences(x), None
+
+
+def _backward(_: None, q: Array) -> tuple[Array]:
+    return (_divergence(q[0], 0) + _divergence(q[1], 1),)
+
+
+_differences.defvjp(_forward, _backward)
+
+
+def _divergence(q: Array, axis: int) -> Array:
+    r"""The adjoint of differences along an axis: $(-q_0, q_0 - q_1, \dots, q_{n-2})$."""
+    cut = functools.partial(jax.lax.slice_in_dim, q, axis=axis)
+    n = q.shape[axis]
+    if n == 1:
+        return jnp.zeros_like(q)
+    parts = [-cut(0, 1), cut(0, n - 2) - cut(1, n - 1), cut(n - 2, n - 1)]
+    return jnp.concatenate(parts, axis=axis)
