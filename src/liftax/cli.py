@@ -136,7 +136,8 @@ def _invert(
         model: the network: a file of save_network (safetensors), or ONNX.
         data: its outputs: npy or npz, an image, or a folder of images.
         out: folder to write; an earlier result is replaced.
-        regulariser: tikhonov, l1, tv, tv-anisotropic, tgv, wavelet, denoiser, nonnegative, box, joined by +.
+        regulariser: tikhonov, l1, tv, tv-anisotropic, tgv, wavelet, denoiser, nonnegative, box,
+            joined by +.
         alpha: weight of the regulariser; auto: the residual becomes as large as the noise.
         noise: standard deviation of the outputs' noise; pictures can do without.
         original: the true inputs, to compare with.

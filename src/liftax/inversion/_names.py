@@ -34,9 +34,9 @@ REGULARISERS: dict[str, Callable[[Shape], AbstractPrior]] = {
 def named_regulariser(names: str, shape: Shape) -> AbstractPrior:
     """A regulariser for inputs of a shape: names of `REGULARISERS`, joined by ``+``.
 
-    The summands have the weight 1 each; ``box`` is the unit interval; ``denoiser`` is `PlugAndPlay` with
-    the trained one of the package; ``wavelet`` has as many
-    levels as halve the sides, at most three.
+    The summands have the weight 1 each; ``box`` is the unit interval; ``denoiser`` is `PlugAndPlay`
+    with the trained one of the package; ``wavelet`` has as many levels as halve the sides, at most
+    three.
 
     Raises:
         ValueError: for an unknown name, and one that does not take inputs of this shape.
