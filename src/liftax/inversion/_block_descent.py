@@ -26,6 +26,7 @@ from liftax.blocks import (
     state_probes,
     sweep_states,
 )
+from liftax.inversion._data import misfit
 from liftax.inversion._primal_dual import Point, Solved
 from liftax.inversion._regulariser import AbstractPrior
 from liftax.inversion._warm_prox import arranged, warm_prox
@@ -48,7 +49,8 @@ class BlockDescent(eqx.Module):
       1/\tau = \sum_cw_c\|\partial f_c/\partial u_0\|^2$$
     with sums over the children c of the input. Where J has no prox in closed form, as total
     variation, its dual variables are kept and make `prox_steps` steps each time (`warm_prox`).
-    With `Nesterov` for `inertia` and one layer this is FISTA.
+    Inertia extrapolates input and activations together before every sweep; for one layer that is
+    FISTA.
     No activation is differentiated. The problem is convex in every block, not in all of them: what
     is found is a stationary point, and depends on the start. The exception are residual networks
     with a `certificate`.
@@ -59,9 +61,8 @@ class BlockDescent(eqx.Module):
     $p_j^+ = p_j + u_j - z_j$, and $z_j - p_j$ takes the place of $z_j$; then $w_j$ is no part of
     the problem, and about 1 is a good one, even where the penalty would have to be large.
 
-    Nesterov's sequence, the default of both, may raise the energy, and with dual variables so may
-    plain steps. The guard therefore compares the energy of every example before and after a sweep.
-    Where it rose by more than rounding, input and activations return to what they were and inertia
+    Nesterov's sequence may raise the energy, and with dual variables so may plain steps. The guard
+    therefore compares the energy of every example before and after a sweep. Where it rose by more than rounding, input and activations return to what they were and inertia
     begins anew, dual variables go on: the next prox is nearer to exact, and an exact plain sweep
     descends. A sequence is for each example alone, so that a batch is its members.
 
@@ -72,7 +73,7 @@ class BlockDescent(eqx.Module):
             together, for all examples, which ends the run.
         step: of the activations.
         order: of the activations.
-        inertia: extrapolates the input before every sweep: `Plain` or `Nesterov`.
+        inertia: of input and activations: `Plain` or `Nesterov`.
         prox_steps: steps on the dual variables of the regulariser, for one prox.
         weights: $w_j$ by node name, 1 where none is given.
         exact: whether hidden nodes with the identity as activation are constraints. The energy
@@ -91,7 +92,7 @@ class BlockDescent(eqx.Module):
     sweeps: int | Int[Array, ""] = 500
     inner: int = eqx.field(static=True, default=5)
     tolerance: float = 1e-5
-    step: AbstractBlockStep = ProximalGradient(acceleration=Nesterov(each=True))
+    step: AbstractBlockStep = ProximalGradient()
     order: AbstractOrder = GaussSeidel()
     inertia: AbstractAcceleration = Nesterov(each=True)
     prox_steps: int = eqx.field(static=True, default=1)
@@ -130,7 +131,7 @@ class BlockDescent(eqx.Module):
             start.x,
             start.q,
             jnp.full(alpha.shape, jnp.inf, y.dtype),
-            self.inertia.init({INPUT: start.x}),
+            self.inertia.init(problem.variables(states, start.x)),
             problem.multipliers.init(energy, states),
             problem.value(states, z, start.x),
         )
@@ -188,13 +189,15 @@ class _Problem:
         """Activations, then the input."""
         solver = self.solver
         energy = self.multipliers.at(self.energy, state.multipliers)
-        ahead, _ = solver.inertia.points(state.momentum, {INPUT: state.x})
-        begin = self.at(energy, state, ahead[INPUT])
+        variables = self.variables(state.sweep.states, state.x)
+        ahead, _ = solver.inertia.points(state.momentum, variables)
+        begin = self.begun(energy, state, ahead)
         given = (energy, solver.order, solver.step, self.params)
         sweep = sweep_states(*given, *begin.sweep)
         begin = jax.lax.optimization_barrier(begin._replace(sweep=sweep))
         new = repeat(lambda s: self.moved(energy, s, tau), begin, solver.inner)
-        momentum = solver.inertia.after(state.momentum, {INPUT: state.x}, ahead, {INPUT: new.x})
+        after = self.variables(new.sweep.states, new.x)
+        momentum = solver.inertia.after(state.momentum, variables, ahead, after)
         hidden = energy.network.hidden
         old, now = state.sweep.states, new.sweep.states
         # Where the pull of the output takes several sweeps to the input, only activations move.
@@ -204,19 +207,34 @@ class _Problem:
             return self.ascended(energy, new)
         return self.kept(state, new) if self.guarded else new
 
+    def variables(self, states: States, x: Array) -> dict[str, Array]:
+        """All that inertia extrapolates."""
+        return {INPUT: x, **{name: states[name] for name in self.energy.network.hidden}}
+
+    def begun(self, energy: LiftedEnergy, state: _State, ahead: dict[str, Array]) -> _State:
+        """The state with other activations and another joint variable."""
+        hidden = {name: u for name, u in ahead.items() if name != INPUT}
+        x = jax.vmap(lambda joint: self.prior.input(joint))(ahead[INPUT])
+        states = {**state.sweep.states, **hidden, INPUT: x}
+        z = energy.preactivations(self.params, states)
+        return state._replace(sweep=Sweep(states, z, state.sweep.memory), x=ahead[INPUT])
+
     def kept(self, old: _State, new: _State) -> _State:
         """The new state, but for examples whose energy rose the old one without inertia."""
         value = self.value(new.sweep.states, new.sweep.z, new.x)
-        y = new.sweep.states[self.energy.network.output]
-        size = old.value + self.energy.weight(self.energy.network.output) * 0.5 * _square([y])
-        rose = jnp.logical_not(value <= old.value + 10 * jnp.finfo(y.dtype).eps * size)
+        # Differences u - σ(z) are as exact as u is.
+        nodes = self.energy.network.nodes
+        size = sum(self.energy.weight(n.name) * _square([new.sweep.states[n.name]]) for n in nodes)
+        eps = jnp.finfo(value.dtype).eps
+        slack = eps * (10 * old.value + jnp.sqrt(jnp.abs(old.value) * size))
+        rose = jnp.logical_not(value <= old.value + slack)
         states, z, x = _chosen(
             rose, (old.sweep.states, old.sweep.z, old.x), (new.sweep.states, new.sweep.z, new.x)
         )
         solver, own = self.solver, new.sweep.memory
         given = (self.energy, solver.order, solver.step, self.params, states, z)
         memory = _chosen(rose, restart_sweeps(*given, own), own)
-        momentum = _chosen(rose, solver.inertia.init({INPUT: x}), new.momentum)
+        momentum = _chosen(rose, solver.inertia.init(self.variables(states, x)), new.momentum)
         value = jnp.where(rose, old.value, value)
         return new._replace(sweep=Sweep(states, z, memory), x=x, momentum=momentum, value=value)
 
@@ -271,9 +289,10 @@ class _Problem:
         energy = self.energy
 
         def one(states: States, z: States, joint: Array, alpha: Array) -> Array:
-            single = jax.tree.map(lambda a: a[None], (states, z))
-            terms = energy.terms(*single)
-            costs = [energy.weight(name) * term for name, term in terms.items()]
+            costs = [
+                energy.weight(n.name) * misfit(n.potential, states[n.name], z[n.name])
+                for n in energy.network.nodes
+            ]
             return sum(costs, alpha * self.prior.value(joint))
 
         return jax.vmap(one)(states, z, x, self.alpha)

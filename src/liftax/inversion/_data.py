@@ -48,13 +48,7 @@ class DataTerm(eqx.Module):
 
     def value(self, y: Float[Array, "..."], z: Float[Array, "..."]) -> Float[Array, ""]:
         r"""$B_\Psi(y, z)$."""
-        # φ(y) - φ(s) - <z, y - s> with s = σ(z): no difference of large numbers where Ψ is a
-        # constraint.
-        s = self.potential.activation(z)
-        own = self.potential.value(s)
-        stable = 0.5 * jnp.sum((y - s) ** 2) + self.potential.value(y) - own
-        stable = stable - jnp.sum((z - s) * (y - s))
-        return jnp.where(jnp.isfinite(own), stable, Bregman().value(self.potential, y, z))
+        return misfit(self.potential, y, z)
 
     def residual(self, y: Float[Array, "..."], z: Float[Array, "..."]) -> Float[Array, "..."]:
         r"""$\sigma(z) - y$."""
@@ -78,6 +72,20 @@ class DataTerm(eqx.Module):
 
         start = jax.random.normal(jax.random.key(0), shape, dtype)
         return 1.05 * repeat(step, (start, jnp.zeros((), dtype)), 200)[1]
+
+
+def misfit(
+    potential: AbstractPotential, u: Float[Array, "..."], z: Float[Array, "..."]
+) -> Float[Array, ""]:
+    r"""$B_\Psi(u, z)$ without a difference of large numbers where Ψ is a constraint:
+
+    $\varphi(u) - \varphi(s) - \langle z, u - s\rangle$ with $s = \sigma(z)$.
+    """
+    s = potential.activation(z)
+    own = potential.value(s)
+    stable = 0.5 * jnp.sum((u - s) ** 2) + potential.value(u) - own
+    stable = stable - jnp.sum((z - s) * (u - s))
+    return jnp.where(jnp.isfinite(own), stable, Bregman().value(potential, u, z))
 
 
 def data_term(network: Network, params: Params) -> DataTerm:
