@@ -62,9 +62,10 @@ class BlockDescent(eqx.Module):
     the problem, and about 1 is a good one, even where the penalty would have to be large.
 
     Nesterov's sequence may raise the energy, and with dual variables so may plain steps. The guard
-    therefore compares the energy of every example before and after a sweep. Where it rose by more than rounding, input and activations return to what they were and inertia
-    begins anew, dual variables go on: the next prox is nearer to exact, and an exact plain sweep
-    descends. A sequence is for each example alone, so that a batch is its members.
+    therefore compares the energy of every example before and after a sweep. Where it rose by more
+    than rounding, input and activations return to what they were and inertia begins anew, dual
+    variables go on: the next prox is nearer to exact, and an exact plain sweep descends. A sequence
+    is for each example alone, so that a batch is its members.
 
     Attributes:
         sweeps: at most; as an array, one program serves all numbers.
