@@ -1,6 +1,7 @@
 """A picture from its code: inversion of a convolutional encoder."""
 
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax._iterate import repeat
-from liftax.affine import Convolution, Dense, Reshape, TransposedConvolution
+from liftax.affine import AbstractAffine, Convolution, Dense, Reshape, TransposedConvolution
+from liftax.blocks import Lipschitz, ProximalGradient
 from liftax.data import load
 from liftax.experiments._adam_inversion import adam_inversion
 from liftax.experiments._experiment import Experiment, Record
@@ -22,7 +24,7 @@ from liftax.experiments._pictures import comparison
 from liftax.experiments._plots import curves
 from liftax.inversion import BlockDescent, Box, Point, Sum, TotalVariation, invert
 from liftax.methods import OneSweep
-from liftax.networks import Network, Params, chain
+from liftax.networks import INPUT, Network, Node, Params, chain
 from liftax.training import fit
 
 DECODER, LIFTED, ADAM, LANDWEBER = "decoder", "lifted inversion", "Adam", "Landweber"
@@ -31,15 +33,49 @@ _ENCODER = 3
 _PRIOR = Sum(TotalVariation(), Box())
 
 
+class _Beside(AbstractAffine):
+    r"""$z = (f(u), \kappa x)$: the square of its misfit is that of f and $\kappa^2\|x - a\|^2$."""
+
+    inner: AbstractAffine
+
+    def out_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        return (self.inner.out_shape(shapes[0])[0] + math.prod(shapes[1]),)
+
+    def init(self, key: PRNGKeyArray, *shapes: tuple[int, ...], dtype: Any) -> Any:
+        return {"inner": self.inner.init(key, shapes[0], dtype=dtype), "kappa": jnp.ones((), dtype)}
+
+    def apply(self, params: Any, *inputs: Array) -> Array:
+        known = self.inner.apply(params["inner"], inputs[0])
+        own = inputs[1].reshape(len(inputs[1]), -1)
+        return jnp.concatenate([known, params["kappa"] * own], axis=1)
+
+    def thin(self) -> "_Beside":
+        return self
+
+
 class _Codes(NamedTuple):
-    """Codes with noise, where methods start, the noise's norm for each, and its relative level."""
+    """Codes with noise, what the decoder makes of them, where methods start, the noise's norm for
+    each, and its relative level.
+    """
 
     encoder: Network
     params: Params
     y: Array
+    decoded: Array
     start: Array
     delta: Array
     noise: float
+
+    def anchored(self, kappa: float) -> tuple[Network, Params, Array]:
+        r"""An encoder with $\kappa x$ beside the code, and what it is to give: all methods that
+        fit it have $\frac{\kappa^2}2\|x - a\|^2$ in their objective, a by the decoder.
+        """
+        *hidden, last = self.encoder.nodes
+        node = Node(last.name, _Beside(last.affine), last.potential, (*last.parents, INPUT))
+        network = Network((*hidden, node), self.encoder.input_shape)
+        own = {"inner": self.params[last.name], "kappa": jnp.float32(kappa)}
+        anchor = kappa * self.decoded.reshape(len(self.y), -1)
+        return network, {**self.params, last.name: own}, jnp.concatenate([self.y, anchor], axis=1)
 
 
 def _autoencoder(side: int, config: dict[str, Any]) -> Network:
@@ -61,23 +97,27 @@ def _autoencoder(side: int, config: dict[str, Any]) -> Network:
 
 
 def _lifted(codes: _Codes, choice: list[float], sweeps: Any, config: dict[str, Any]) -> Any:
-    """The choice: the weight of the output's penalty, and alpha."""
+    """The choice: the weight of the output's penalty, alpha, and kappa."""
     solver = _solver(codes.encoder, choice[0], sweeps, config)
-    return invert(*codes[:3], _PRIOR, choice[1], solver=solver, start=codes.start).x
+    return invert(*codes.anchored(choice[2]), _PRIOR, choice[1], solver=solver, start=codes.start).x
 
 
 def _solver(encoder: Network, weight: float, sweeps: int, config: dict[str, Any]) -> BlockDescent:
     weights = {encoder.output: weight}
-    return BlockDescent(sweeps, config["inner"], tolerance=0.0, weights=weights)
+    step = ProximalGradient(Lipschitz(config["scale"]))
+    return BlockDescent(
+        jnp.asarray(sweeps), 1, tolerance=0.0, step=step, weights=weights, guard=False
+    )
 
 
 def _adam(codes: _Codes, choice: list[float], steps: Any, config: dict[str, Any]) -> Any:
     r"""Adam on $\frac12\|N(x) - y\|^2 + \alpha TV(x)$, TV smoothed, projected on the box after every step.
 
-    The choice: the rate, and alpha.
+    The choice: the rate, alpha, and kappa.
     """
-    model = codes.encoder, codes.params
-    return adam_inversion(model, codes.y, codes.start, (choice[0], choice[1]), steps, box=True)
+    network, params, y = codes.anchored(choice[2])
+    numbers = (choice[0], choice[1])
+    return adam_inversion((network, params), y, codes.start, numbers, steps, box=True)
 
 
 def _landweber(codes: _Codes, choice: list[float], steps: Any, config: dict[str, Any]) -> Any:
@@ -99,24 +139,29 @@ def _iterated(codes: _Codes, length: Array, steps: Array) -> Array:
     return repeat(step, codes.start, steps)
 
 
-_METHODS: dict[
-    str, tuple[Callable[..., Any], Callable[[dict[str, Any], float], list[list[float]]]]
-] = {
+_METHODS: dict[str, tuple[Callable[..., Any], Callable[..., list[list[float]]]]] = {
     LIFTED: (
         _lifted,
-        lambda config, noise: [
-            [float(weight), factor * noise]
+        lambda config, noise, kappas: [
+            [float(weight), factor * noise, kappa]
             for weight, factors in config["lifted"].items()
             for factor in factors
+            for kappa in kappas
         ],
     ),
     ADAM: (
         _adam,
-        lambda config, noise: [
-            [rate, factor * noise] for rate in config["rates"] for factor in config["adam"]
+        lambda config, noise, kappas: [
+            [rate, factor * noise, kappa]
+            for rate in config["rates"]
+            for factor in config["adam"]
+            for kappa in kappas
         ],
     ),
-    LANDWEBER: (_landweber, lambda config, noise: [[length] for length in config["landweber"]]),
+    LANDWEBER: (
+        _landweber,
+        lambda config, noise, kappas: [[length] for length in config["landweber"]],
+    ),
 }
 
 
@@ -139,8 +184,9 @@ def _run(record: Record) -> None:
     report.table(columns, table, caption)
     report.text(
         "Noise is relative to the root mean square of the codes. Parameters are the best of a grid on "
-        f"{config['tuned']} other pictures, for every noise level anew: the weight of the output's penalty and α for lifted "
-        "inversion, the rate and α for Adam, as many each, α in proportion to the noise; the step for Landweber. Adam "
+        f"{config['tuned']} other pictures, for every noise level anew: the weight of the output's penalty, α and κ for "
+        "lifted inversion, the rate, α and κ for Adam, as many each, α and κ in proportion to the noise; the step for "
+        "Landweber. With κ > 0 the objective of both has κ²/2 times the squared distance to the decoder's output. Adam "
         "and Landweber have as many steps as take the seconds of the lifted sweeps (one batched call, without "
         "compilation, measured before the runs). All keep pictures in [0, 1]."
     )
@@ -202,13 +248,19 @@ class _Data(NamedTuple):
         level = noise * jnp.sqrt(jnp.mean(clean**2))
         rough = level * jax.random.normal(jax.random.key(seed), clean.shape, clean.dtype)
         y = clean + rough
-        start = jnp.clip(coder.decoder(coder.back, y), 0, 1) if warm else jnp.zeros_like(pictures)
+        decoded = jnp.clip(coder.decoder(coder.back, y), 0, 1)
+        start = decoded if warm else jnp.zeros_like(pictures)
         norms = jnp.linalg.norm(rough, axis=1)
-        return _Codes(coder.encoder, coder.params, y, start, norms, noise)
+        return _Codes(coder.encoder, coder.params, y, decoded, start, norms, noise)
 
-    def decoded(self, y: Array) -> Float[np.ndarray, "n h w 1"]:
-        """Pictures by the decoder."""
-        return np.asarray(jnp.clip(self.coder.decoder(self.coder.back, y), 0, 1))
+    def kappas(self, noise: float, factors: list[float]) -> list[float]:
+        """The noise of a number of the code over the decoder's error of a pixel without noise:
+        what the two squares weigh if both errors are white; times factors.
+        """
+        codes = self.codes(self.tuned, 0.0, True, self.seed)
+        error = jnp.sqrt(jnp.mean((codes.decoded - self.tuned) ** 2))
+        level = noise * jnp.sqrt(jnp.mean(codes.y**2))
+        return [factor * float(level / error) for factor in factors]
 
 
 def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
@@ -265,7 +317,7 @@ def _steps(given: _Data, config: dict[str, Any]) -> dict[str, int]:
     for _ in range(4):  # in turns, as the machine's load changes
         for method, count in trial.items():
             solve, grid = _METHODS[method]
-            choice = grid(config, noise)[0]
+            choice = grid(config, noise, [1.0])[0]
             call = functools.partial(solve, codes, choice, count, config)
             times[method].append(_timed(call)[1])
     each = {m: min(times[m][1:]) / count for m, count in trial.items()}  # the first call compiles
@@ -284,15 +336,17 @@ def _inverted(
     """Pictures by method, and (method, best parameters, steps, seconds)."""
     shown: dict[str, Any] = {"picture": given.tested}
     rows: list[tuple[str, list[float], int, float]] = [(DECODER, [], 0, 0.0)]
+    level = max(noise, config["least_noise"])
+    kappas = given.kappas(level, config["anchor"])
     for warm in (False, True):
         search = given.codes(given.tuned, noise, warm, given.seed)
         codes = given.codes(given.tested, noise, warm, given.seed + 1)
-        shown[DECODER] = given.decoded(codes.y)
+        shown[DECODER] = np.asarray(codes.decoded)
         for method, (solve, grid) in _METHODS.items():
             count = steps[method]
             quality = [
                 (_psnr(solve(search, choice, count, config), given.tuned), choice)
-                for choice in grid(config, max(noise, config["least_noise"]))
+                for choice in grid(config, level, kappas)
             ]
             best = max(quality)[1]
             if method == LIFTED:  # the others have one program, which is compiled
@@ -307,21 +361,23 @@ def _inverted(
 def _many(given: _Data, pictures: Any, found: list[Any], config: dict[str, Any]) -> dict[str, Any]:
     """Seconds and memory of one batched call, at the second noise level."""
     place = min(1, len(found) - 1)
-    weight, alpha = (float(number) for number in found[place]["best"].split(", "))
+    weight, alpha, kappa = (float(number) for number in found[place]["best"].split(", "))
     codes = given.codes(pictures, config["noise"][place], True, given.seed)
     sweeps = config["sweeps"]
-    once = _solver(codes.encoder, weight, 1, config)
-    begin = invert(*codes[:3], _PRIOR, alpha, solver=once, start=codes.start).point
-    solver = _solver(codes.encoder, weight, sweeps, config)
+    encoder, given_params, outputs = codes.anchored(kappa)
+    once = _solver(encoder, weight, 1, config)
+    given_codes = (encoder, given_params, outputs)
+    begin = invert(*given_codes, _PRIOR, alpha, solver=once, start=codes.start).point
+    solver = _solver(encoder, weight, sweeps, config)
 
     @jax.jit
     def run(params: Params, y: Array, point: Point) -> Array:
         alphas = jnp.full(len(y), alpha, y.dtype)
-        return solver.solve(codes.encoder, params, _PRIOR, alphas, y, point).point.x
+        return solver.solve(encoder, params, _PRIOR, alphas, y, point).point.x
 
-    program = run.lower(codes.params, codes.y, begin).compile()
+    program = run.lower(given_params, outputs, begin).compile()
     memory: Any = program.memory_analysis()
-    x, seconds = _timed(lambda: program(codes.params, codes.y, begin))
+    x, seconds = _timed(lambda: program(given_params, outputs, begin))
     sizes = [getattr(memory, f"{kind}_size_in_bytes") for kind in ("temp", "argument", "output")]
     figures = {"psnr": _psnr(x, pictures), "codes": len(x), "sweeps": sweeps}
     return {**figures, "s": seconds, "bytes": sum(sizes), "noise": codes.noise}
@@ -346,13 +402,13 @@ AUTOENCODER_INVERSION = Experiment(
         "batch": 100,
         "noise": [0.0, 0.03, 0.1, 0.3],
         "least_noise": 0.003,
-        "lifted": {"3.0": [0.1, 0.2], "1.0": [0.03, 0.1], "0.1": [0.007, 0.012]},
+        "lifted": {"3.0": [0.1, 0.2], "1.0": [0.03, 0.1], "0.3": [0.01, 0.03]},
         "rates": [1e-2, 3e-2],
-        "adam": [0.05, 0.1, 0.2],
+        "adam": [0.02, 0.05, 0.1],
+        "anchor": [0.0, 1.0],
         "landweber": [0.1, 0.3, 1.0],
-        "sweeps": 200,
-        "inner": 1,
-        "ratio": 0.3,
+        "sweeps": 400,
+        "scale": 1.5,
         "trial": 100,
         "tuned": 20,
         "tested": 60,
@@ -371,6 +427,7 @@ AUTOENCODER_INVERSION = Experiment(
         "lifted": {"1.0": [0.03]},
         "rates": [1e-2],
         "adam": [0.1],
+        "anchor": [1.0],
         "landweber": [0.1],
         "sweeps": 30,
         "trial": 20,
