@@ -163,7 +163,7 @@ def _rates(record: Record, seed: int) -> None:
         (TIKHONOV, Tikhonov(_GREY), config["rate_alpha"]),
     ):
         # The error of the input itself must lie below those that are measured.
-        solver = PrimalDual(2 * config["rate_iterations"], 1e-3 * config["rate_tolerance"])
+        solver = PrimalDual(2 * config["rate_iterations"], config["rate_tolerance"])
         made = source_input(network, params, y, prior, alpha, solver=solver)
         deltas, errors, bounds, limits = _errors(network, params, (prior, made), config, seed)
         known = errors > 3 * limits
@@ -216,7 +216,7 @@ def _errors(
     clean, norm = np.asarray(network(params, made.x[None]))[0], float(np.linalg.norm(v))
     used = v != 0
     # |v| ≤ y/α, with room for the noise.
-    largest = float(np.min(clean[used] / np.abs(v)[used])) * norm / np.sqrt(2) / 10
+    largest = float(np.min(clean[used] / np.abs(v)[used])) * norm / np.sqrt(2) / 20
     deltas = largest * np.logspace(0, -config["decades"], 2 * config["decades"] + 1)
     rough = np.where(clean > 0, np.random.default_rng(seed + 2).normal(size=clean.shape), 0)
     # B = ½|noise|² there: |noise| = √2 δ.
@@ -253,11 +253,11 @@ PERCEPTRON_INVERSION = Experiment(
         "search_iterations": 1000,
         "landweber_iterations": 1000,
         "shown": 4,
-        "rate_side": 32,
-        "rate_outputs": 128,
+        "rate_side": 16,
+        "rate_outputs": 64,
         "rate_alpha": 10.0,
-        "rate_iterations": 20000,
-        "rate_tolerance": 1e-9,
+        "rate_iterations": 100000,
+        "rate_tolerance": 1e-13,
         "decades": 4,
         "seeds": [0],
     },
