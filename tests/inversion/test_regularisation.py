@@ -1,4 +1,4 @@
-"""Bregman iterations and the L-curve."""
+"""Bregman iterations, linearised too, the L-curve, and noise from repeated measurements."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,13 +6,18 @@ import pytest
 
 import liftax
 from liftax.inversion import (
+    L1,
+    TGV,
     PrimalDual,
     Tikhonov,
     TotalVariation,
     bregman_iterations,
     data_term,
     l_curve,
+    linearised_bregman,
+    repeats,
 )
+from liftax.inversion import _bregman_iterations as module
 from tests.inversion.problems import layer
 
 EXACT = PrimalDual(40000, 1e-10)
@@ -94,3 +99,91 @@ def test_misuse_is_named() -> None:
         bregman_iterations(network, params, y, Tikhonov(), 1.0, 0.1, iterations=0)
     with pytest.raises(ValueError, match="delta must be at least 0"):
         bregman_iterations(network, params, y, Tikhonov(), 1.0, -0.1)
+    for change, words in (
+        ({"delta": -0.1}, "delta must be at least 0"),
+        ({"iterations": 0}, "iterations must be at least 1"),
+        ({"scale": 2.0}, "scale must lie in"),
+        ({"regulariser": TGV()}, "TGV has auxiliary variables"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            linearised_bregman(
+                network, params, y, **{"regulariser": L1(), "alpha": 1.0, "delta": 0.1, **change}
+            )
+
+
+def test_outputs_that_have_stopped_are_not_solved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four outputs three stop at once: the programs have four lanes, then one."""
+    network, params, x, _ = layer(outputs=12)
+    y = np.asarray(network(params, jnp.asarray(np.concatenate([x, 0.5 * x]))))
+    lanes, solve = [], module._solve
+
+    def counted(solver, data, prior, numbers, at):
+        lanes.append(len(numbers[1]))
+        return solve(solver, data, prior, numbers, at)
+
+    monkeypatch.setattr(module, "_solve", counted)
+    given = (network, params, y, TotalVariation(), 0.1)
+    all_of_them = bregman_iterations(*given, 0.0, solver=EXACT, iterations=3)
+    assert lanes == [4, 4, 4]
+    levels = np.array([1e3, 0.0, 1.01 * float(all_of_them.residuals[1, 2]), 1e3])
+    levels[3] = 1.01 * float(all_of_them.residuals[1, 3])
+    found = bregman_iterations(*given, levels, solver=EXACT, iterations=3)
+    assert lanes[3:] == [4, 1, 1]  # three go on, in the program of four; then one
+    assert found.stopped.tolist() == [0, 3, 1, 1]
+    np.testing.assert_array_equal(found.x[0], 0)
+    np.testing.assert_allclose(found.x[1], all_of_them.x[1], atol=1e-6)
+
+
+def test_linearised_with_a_squared_norm_it_is_a_filter_of_singular_values() -> None:
+    """prox = 1/(1 + α): gradient descent with the step τ/(1 + α), in closed form."""
+    network, params, x, _ = layer("identity")
+    y = np.asarray(network(params, jnp.asarray(x))) + 0.1
+    w, b = (np.asarray(params["out"][k]) for k in ("weight", "bias"))
+    found = linearised_bregman(network, params, y, Tikhonov(), 0.5, 0.0, iterations=25)
+    u, s, v = np.linalg.svd(w, full_matrices=False)
+    step = 1 / (1.5 * float(data_term(network, params).lipschitz((4, 4, 1), np.float64)))
+    gains = (1 - (1 - step * s**2) ** 25) / s
+    expected = ((y - b) @ v.T * gains) @ u.T
+    np.testing.assert_allclose(found.x.reshape(2, -1), expected, atol=1e-10)
+    assert found.residuals.shape == (26, 2)
+    miss = np.linalg.norm(np.asarray(network(params, found.x)) - y, axis=1)
+    np.testing.assert_allclose(found.residuals[-1], miss, rtol=1e-9)
+
+
+@pytest.mark.parametrize("prior", [L1(), TotalVariation()], ids=["l1", "tv"])
+def test_linearised_the_data_term_falls_and_the_discrepancy_stops(prior) -> None:
+    network, params, _, y = layer(outputs=12)
+    data, given = data_term(network, params), (network, params, y, prior, 0.5)
+    values = []
+    for k in (1, 2, 5, 20, 100):
+        found = linearised_bregman(*given, 0.0, iterations=k, prox_steps=30)
+        z = [data.forward(x) for x in found.x]
+        values.append([float(data.value(jnp.asarray(u), v)) for u, v in zip(y, z, strict=True)])
+    assert np.all(np.diff(values, axis=0) <= 1e-12)
+    assert np.all(np.array(values[-1]) < 0.1 * np.array(values[0]))
+    levels = 1.0001 * np.array([found.residuals[10, 0], found.residuals[40, 1]])
+    stopped = linearised_bregman(*given, levels, iterations=100, prox_steps=30)
+    assert stopped.met.all()
+    for sample, level in enumerate(levels):
+        k = int(stopped.stopped[sample])
+        assert stopped.residuals[k, sample] <= level < stopped.residuals[k - 1, sample]
+        assert np.all(stopped.residuals[k:, sample] == stopped.residuals[k, sample])
+
+
+def test_repeats_tell_the_noise_of_their_mean() -> None:
+    """Unbiased for noise that differs from number to number, against the known truth."""
+    rng = np.random.default_rng(0)
+    truth, scales = rng.normal(size=(3, 40)), rng.uniform(0.1, 2, size=(1, 1, 40))
+    found = [repeats(truth + scales * rng.uniform(-1, 1, size=(3, 3, 40))) for _ in range(400)]
+    left = np.mean([np.sum((f.mean - truth) ** 2, axis=1) for f in found], axis=0)
+    np.testing.assert_allclose(np.mean([f.delta**2 for f in found], axis=0), left, rtol=0.03)
+    one = found[0]
+    np.testing.assert_allclose(one.delta, np.sqrt(40 / 3) * one.sigma, rtol=1e-12)
+    deviations = truth + scales * rng.uniform(-1, 1, size=(3, 3, 40))
+    np.testing.assert_allclose(
+        repeats(deviations).sigma ** 2, np.var(deviations, axis=0, ddof=1).mean(axis=1), rtol=1e-9
+    )
+    with pytest.raises(ValueError, match="at least two repeats"):
+        repeats(truth[None])
+    with pytest.raises(ValueError, match="not finite"):
+        repeats(np.full((2, 1, 3), np.nan))

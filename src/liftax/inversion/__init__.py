@@ -28,6 +28,7 @@ from liftax.inversion._l_curve import LCurve as LCurve
 from liftax.inversion._l_curve import l_curve as l_curve
 from liftax.inversion._landweber import Iterates as Iterates
 from liftax.inversion._landweber import landweber as landweber
+from liftax.inversion._linearised_bregman import linearised_bregman as linearised_bregman
 from liftax.inversion._names import REGULARISERS as REGULARISERS
 from liftax.inversion._names import named_regulariser as named_regulariser
 from liftax.inversion._plug_and_play import PlugAndPlay as PlugAndPlay
@@ -36,6 +37,8 @@ from liftax.inversion._primal_dual import PrimalDual as PrimalDual
 from liftax.inversion._primal_dual import Solved as Solved
 from liftax.inversion._regulariser import AbstractPrior as AbstractPrior
 from liftax.inversion._regulariser import Term as Term
+from liftax.inversion._repeats import Repeats as Repeats
+from liftax.inversion._repeats import repeats as repeats
 from liftax.inversion._source import Source as Source
 from liftax.inversion._source import source_element as source_element
 from liftax.inversion._source import source_input as source_input

@@ -66,15 +66,20 @@ def bregman_iterations(
     residuals = [np.linalg.norm(np.asarray(first, float).reshape(len(x), -1), axis=1)]
     stopped = np.zeros(len(x), int)
     for _ in range(iterations):
-        going = residuals[-1] > levels
-        if not going.any():
+        going = np.flatnonzero(residuals[-1] > levels)
+        if not len(going):
             break
-        found = _solve(solver or PrimalDual(), data, regulariser, (weights, outputs), at)
-        at = found.point
-        new = jax.vmap(lambda joint: regulariser.input(joint))(at.x)
-        x = jnp.where(jnp.asarray(going).reshape(-1, *(1,) * len(shape)), new, x)
-        residuals.append(np.where(going, np.asarray(found.residual, float), residuals[-1]))
-        stopped += going
+        # Outputs that have stopped are not solved again; one program serves each power of two.
+        count = min(1 << (len(going) - 1).bit_length(), len(x))
+        part = np.resize(going, count)
+        picked = jax.tree.map(lambda leaf, i=part: leaf[i], ((weights, outputs), at))
+        found = _solve(solver or PrimalDual(), data, regulariser, *picked)
+        at = jax.tree.map(lambda old, new, i=part: old.at[i].set(new), at, found.point)
+        last = residuals[-1].copy()
+        last[part] = np.asarray(found.residual, float)
+        residuals.append(last)
+        stopped[going] += 1
+    x = jax.vmap(lambda joint: regulariser.input(joint))(at.x)
     met = jnp.asarray(residuals[-1] <= levels)
     return Iterates(x, jnp.asarray(np.stack(residuals), outputs.dtype), jnp.asarray(stopped), met)
 
