@@ -138,7 +138,8 @@ def _invert(
         out: folder to write; an earlier result is replaced.
         regulariser: tikhonov, l1, tv, tv-anisotropic, tgv, wavelet, denoiser, nonnegative, box,
             joined by +.
-        alpha: weight of the regulariser; auto: the residual becomes as large as the noise.
+        alpha: weight of the regulariser; auto: the residual becomes as large as the noise, or
+            without a noise level the corner of the L-curve.
         noise: standard deviation of the outputs' noise; pictures can do without.
         original: the true inputs, to compare with.
         budget: how long to iterate.
@@ -155,6 +156,10 @@ def _invert(
     missed = sum(not row.get("met", True) for row in samples)
     if missed:
         print(f"{missed} of {len(samples)}: no alpha brings the residual to the noise level")
+    if any("alphas" in row for row in samples):
+        print(
+            "no noise level is known: alpha is the corner of the L-curve; look at it in the report"
+        )
     print(f"written: {out.resolve()} ({done.metrics['seconds']:.1f} s)")
 
 

@@ -16,8 +16,17 @@ from liftax import _files
 from liftax.affine import Convolution, Dense
 from liftax.cli import main
 from liftax.imaging import read_image, write_image
-from liftax.importing import save_network
-from liftax.inversion import Sum, TotalVariation, WaveletL1, invert_file, named_regulariser
+from liftax.importing import load_network, save_network
+from liftax.inversion import (
+    PrimalDual,
+    Sum,
+    Tikhonov,
+    TotalVariation,
+    WaveletL1,
+    invert_file,
+    l_curve,
+    named_regulariser,
+)
 from liftax.inversion import _invert_file as module
 from liftax.networks import chain
 from tests.inversion.problems import layer
@@ -91,6 +100,26 @@ def test_auto_meets_the_noise_level(linear: Case, tmp_path: Path) -> None:
         assert len(alphas) == len(residuals) >= 1
     assert "The search for α" in (tmp_path / "out" / "report.html").read_text()
     assert np.mean((done.x - x) ** 2) < 0.5 * np.mean((x - x.mean()) ** 2)
+
+
+def test_auto_without_a_noise_level_is_the_corner_and_says_so(
+    linear: Case, tmp_path: Path, capsys
+) -> None:
+    model, _, y, _ = linear
+    np.save(tmp_path / "y.npy", y + 0.05 * np.random.default_rng(2).normal(size=y.shape))
+    given = ("--model", model, "--data", tmp_path / "y.npy", "--out", tmp_path / "out")
+    assert run(*given, "--regulariser", "tikhonov", "--tolerance", 1e-4) == 0
+    assert "no noise level is known: alpha is the corner" in capsys.readouterr().out
+    network, params = load_network(model)
+    curve = l_curve(
+        *(network, params, np.load(tmp_path / "y.npy"), Tikhonov(), np.logspace(-6, 2, 17)),
+        solver=PrimalDual(tolerance=1e-4),
+    )
+    rows = json.loads((tmp_path / "out" / "metrics.json").read_text())["samples"]
+    assert [row["alpha"] for row in rows] == pytest.approx(curve.alpha)
+    assert rows[0]["residuals"] == pytest.approx(curve.residuals[:, 0])
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "The L-curves" in page and "No noise level is known" in page
 
 
 def test_a_folder_of_pictures_and_a_deep_network(tmp_path: Path) -> None:
@@ -220,7 +249,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "alpha must be a positive number or auto, got much": {"alpha": "much"},
     "alpha: box acts alike for every one": {"alpha": "auto", "regulariser": "box"},
     "regulariser: 'tikonov' is unknown; did you mean 'tikhonov'": {"regulariser": "l1+tikonov"},
-    "noise: its level is not estimated in outputs of the shape .80,.": {"alpha": "auto"},
+    "PlugAndPlay has no values": {"alpha": "auto", "regulariser": "denoiser"},
     "noise must be positive, got -1.0": {"alpha": "auto", "noise": -1},
     "original: .* has 1 inputs for 2 outputs": {"original": "one.npy"},
     "iterations must be positive, got 0": {"iterations": 0},

@@ -20,14 +20,16 @@ from liftax.inversion._block_descent import BlockDescent
 from liftax.inversion._choice import discrepancy
 from liftax.inversion._examples import Examples, read_examples
 from liftax.inversion._invert import Inverse, checked, default_solver, invert
+from liftax.inversion._l_curve import l_curve
 from liftax.inversion._names import named_regulariser, only_constraints
 from liftax.inversion._page import page
 from liftax.inversion._primal_dual import PrimalDual
-from liftax.inversion._regulariser import AbstractPrior
+from liftax.inversion._regulariser import AbstractPrior, check_values
 from liftax.networks import Network, Params
 
 _FILES = ("x.npy", "metrics.json", "report.html", "pictures")
 _SINGLE = 2e-5  # what rounding leaves of a relative gap in single precision
+_ALPHAS = np.logspace(-6, 2, 17)  # of the L-curve
 _MOST_AT_ONCE = 2**23  # entries of all activations in one program
 
 
@@ -67,9 +69,10 @@ def invert_file(
         out: the folder; one that an earlier call wrote is replaced.
         regulariser: names of `REGULARISERS`, joined by ``+``.
         alpha: a positive number; "auto" takes `discrepancy`, with $\delta = \sigma\sqrt m$ for
-            outputs of m numbers.
+            outputs of m numbers, or without a noise level the corner of the `l_curve`: a heuristic,
+            and the report says so.
         noise: σ, the standard deviation of an output's noise; None estimates it by
-            `imaging.noise_level` where outputs are pictures.
+            `imaging.noise_level` where outputs are pictures with noise.
         original: the true inputs, a file like `data`, for errors, PSNR and SSIM.
         budget: the most iterations (of deeper networks: sweeps), and the tolerance that ends them;
             None for those of the solver, 2e-5 for the gap in single precision.
@@ -78,7 +81,8 @@ def invert_file(
         FileNotFoundError: for files that are not there.
         ValueError: for a model that cannot be loaded, data of another shape, with values that are
             not finite or that the network never takes, a number out of range, an unknown
-            regulariser, "auto" without a noise level, and a folder that holds other things.
+            regulariser, "auto" without a noise level for a denoiser, and a folder that holds other
+            things.
         ModuleNotFoundError: without matplotlib.
     """
     target = Path(out).expanduser()
@@ -91,6 +95,8 @@ def invert_file(
     outputs = _outputs(network, params, data)
     truth = None if original is None else _originals(original, network, len(outputs.values))
     levels = _levels(outputs, noise) if weight is None else None
+    if weight is None and levels is None:
+        check_values(prior, tuple(network.input_shape))
     replaceable(target, _FILES)
     writable_folder(target.parent, "out")
     begin, problem = time.perf_counter(), _Problem(network, params, prior, solver)
@@ -139,10 +145,21 @@ class _Problem(NamedTuple):
     ) -> _Part:
         """The inputs for some outputs, with the weight or for their noise levels."""
         given = (self.network, self.params, jnp.asarray(outputs[indices]), self.prior)
-        if levels is None:
-            found = invert(*given, float(weight or 0), solver=self.solver)
+        if weight is not None:
+            found = invert(*given, weight, solver=self.solver)
             rows = [{"alpha": weight, **row} for row in _numbers(found)]
             return _Part(indices, np.asarray(found.x), rows)
+        if levels is None:
+            curve = l_curve(*given, _ALPHAS, solver=self.solver)
+            rows = [
+                {
+                    **{"alpha": curve.alpha[i], **row, "alphas": curve.alphas.tolist()},
+                    "residuals": curve.residuals[:, i].tolist(),
+                    "values": curve.values[:, i].tolist(),
+                }
+                for i, row in enumerate(_numbers(curve.inverse))
+            ]
+            return _Part(indices, np.asarray(curve.inverse.x), rows)
         chosen = discrepancy(*given, levels[indices], solver=self.solver)
         rows = [
             {
@@ -232,23 +249,22 @@ def _originals(path: str | Path, network: Network, count: int) -> np.ndarray:
     return values
 
 
-def _levels(outputs: Examples, noise: float | None) -> np.ndarray:
-    """The norm of every output's noise."""
+def _levels(outputs: Examples, noise: float | None) -> np.ndarray | None:
+    """The norm of every output's noise; None if it is not given and cannot be estimated."""
     count, *shape = outputs.values.shape
-    instead = "give its standard deviation as noise, or a number as alpha"
     if noise is None:
         if len(shape) != 3 or min(shape[:2]) < 4:
-            raise ValueError(
-                f"noise: its level is not estimated in outputs of the shape {tuple(shape)}; "
-                f"{instead}"
-            )
+            return None
         found = np.array([noise_level(output) for output in outputs.values])
         if not found.all():
-            raise ValueError(f"noise: output {outputs.names[found.argmin()]} has none; {instead}")
+            return None
     elif noise > 0 and math.isfinite(noise):
         found = np.full(count, noise)
     else:
-        raise ValueError(f"noise must be positive, got {noise}; {instead}")
+        raise ValueError(
+            f"noise must be positive, got {noise}; give its standard deviation, or a number as "
+            "alpha"
+        )
     return found * math.sqrt(math.prod(shape))
 
 

@@ -57,6 +57,13 @@ def page(metrics: Mapping[str, Any], arrays: Mapping[str, np.ndarray | None]) ->
             report.text(
                 f"No α that was tried brings the residual to the noise: {', '.join(missed[:20])}."
             )
+    if any("alphas" in row for row in rows):
+        report.heading("The L-curves")
+        report.figure(_curves(rows[:_PICTURES]), "residual and J of all α, from small to large")
+        report.text(
+            "No noise level is known: each α is the corner of its L-curve. That is a heuristic, so "
+            "look at the curves; with a noise level the discrepancy principle decides."
+        )
     report.heading("The result")
     report.table(*_table(rows))
     for reason, count in Counter(row["reason"] for row in rows).items():
@@ -118,6 +125,22 @@ def _search(rows: list[dict[str, Any]]) -> Any:
     axes.set_yscale("log")
     axes.set_xlabel("α")
     axes.set_ylabel("residual")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _curves(rows: list[dict[str, Any]]) -> Any:
+    figure, ((axes,),) = new_figure()
+    for index, row in enumerate(rows):
+        alphas, residuals, values = (np.asarray(row[k]) for k in ("alphas", "residuals", "values"))
+        axes.plot(residuals, values, "o-", ms=3, color=f"C{index}", label=row["name"])
+        place = int(np.argmin(np.abs(alphas - row["alpha"])))
+        axes.plot(residuals[place], values[place], "*", ms=12, color=f"C{index}")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("residual")
+    axes.set_ylabel("J")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)
     return figure
