@@ -37,6 +37,16 @@ def test_the_shipped_denoiser_removes_noise() -> None:
         assert psnr(denoiser(y), CAMERA) > psnr(y, CAMERA) + gain - 0.5
 
 
+def test_a_prox_of_the_denoiser_is_that_of_a_homogeneous_function() -> None:
+    """prox_{stJ}(½ + s(x - ½)) = ½ + s(prox_{tJ}(x) - ½), and D of its noise level at t = σ₀²."""
+    denoiser, x = load_denoiser(), noisy(CAMERA[:24, :24], 0.1)
+    t = np.float32(denoiser.sigma**2)
+    known = denoiser.prox(x, t)
+    np.testing.assert_allclose(known, denoiser.restore(x, np.float32(denoiser.sigma)), atol=1e-6)
+    wide = denoiser.prox(0.5 + 3 * (x - 0.5), 3 * t)
+    np.testing.assert_allclose(wide, 0.5 + 3 * (known - 0.5), atol=1e-5)
+
+
 @pytest.mark.parametrize(("suffix", "depth"), [(".png", 8), (".png", 16), (".tif", 16)])
 def test_denoising_keeps_shape_and_depth(tmp_path: Path, suffix: str, depth: int) -> None:
     colour = np.clip(noisy(np.repeat(CAMERA, 3, axis=2), 0.1), 0, 1)
