@@ -25,15 +25,13 @@ def linearised_bregman(
     *,
     iterations: int = 1000,
     prox_steps: int = 10,
-    scale: float = 1.0,
 ) -> Iterates:
     r"""$v_{k+1} = v_k - \tau W^\top(\sigma(Wx_k + b) - y)$, $x_{k+1} = \mathrm{prox}_{\alpha
     J}(v_{k+1})$ from 0, until $\|\sigma(Wx_k + b) - y\|\le\delta$.
 
     `bregman_iterations` with the data term linearised, for $\alpha J + \frac12\|\cdot\|^2$: mirror
-    descent. $B_\Psi(y, Wx_k + b)$ falls for $\tau = \mathrm{scale}/\|W\|^2$ with a scale below 2
-    where J has a prox in closed form. α is to be large, so that early iterates are plain; the stop
-    decides.
+    descent. With $\tau = 1/\|W\|^2$, half of what is allowed, $B_\Psi(y, Wx_k + b)$ falls where J
+    has a prox in closed form. α is to be large, so that early iterates are plain; the stop decides.
 
     Args:
         network: of one layer.
@@ -44,18 +42,15 @@ def linearised_bregman(
         delta: norm of the noise of an output, 0 for none; one for all, or one for each.
         iterations: at most.
         prox_steps: on dual variables that are kept, where J has no prox in closed form.
-        scale: see above.
 
     Raises:
-        ValueError: as for `invert`; for a negative δ, no iterations, a scale out of (0, 2), and a
-            regulariser with auxiliary variables.
+        ValueError: as for `invert`; for a negative δ, no iterations, and a regulariser with
+            auxiliary variables.
 
     Source: Yin, Osher, Goldfarb & Darbon (2008); Benning & Burger (2018).
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}; 1000 is a start")
-    if not 0 < scale < 2:
-        raise ValueError(f"scale must lie in (0, 2), got {scale}; 1 is safe")
     if regulariser.auxiliary:
         raise ValueError(
             f"regulariser: {type(regulariser).__name__} has auxiliary variables; take total "
@@ -69,8 +64,7 @@ def linearised_bregman(
     regulariser.terms(tuple(network.input_shape))
     least = jnp.asarray(levels, outputs.dtype)
     given = (data_term(network, params), regulariser, tuple(network.input_shape))
-    numbers = (outputs, weights, least, jnp.asarray(scale, outputs.dtype))
-    x, residuals = _run(given, numbers, iterations, prox_steps)
+    x, residuals = _run(given, (outputs, weights, least), iterations, prox_steps)
     met = residuals[-1] <= least
     stopped = jnp.where(met, jnp.argmax(residuals <= least, axis=0), iterations)
     return Iterates(x, residuals, stopped, met)
@@ -79,13 +73,13 @@ def linearised_bregman(
 @eqx.filter_jit
 def _run(
     given: tuple[DataTerm, AbstractPrior, tuple[int, ...]],
-    numbers: tuple[Array, Array, Array, Array],
+    numbers: tuple[Array, Array, Array],
     iterations: int,
     prox_steps: int,
 ) -> tuple[Array, Array]:
     data, prior, shape = given
-    y, alphas, least, scale = numbers
-    terms, tau = arranged(prior.terms(shape)), scale / data.lipschitz(shape, y.dtype)
+    y, alphas, least = numbers
+    terms, tau = arranged(prior.terms(shape)), 1 / data.lipschitz(shape, y.dtype)
 
     def one(y: Array, alpha: Array, least: Array) -> tuple[Array, Array]:
         def miss(x: Array) -> Array:
