@@ -9,7 +9,7 @@ import liftax
 from liftax._solution import Reason
 from liftax.affine import Dense, Pointwise, Scores
 from liftax.affine import Sum as Added
-from liftax.blocks import GaussSeidel, Plain, ProximalGradient, RedBlack
+from liftax.blocks import GaussSeidel, Nesterov, Plain, ProximalGradient, RedBlack
 from liftax.inversion import (
     L1,
     BlockDescent,
@@ -222,6 +222,20 @@ def test_a_batch_is_its_members_and_starts_again_where_it_ended() -> None:
         network, params, y, TotalVariation(), 0.01, solver=solver, start=batch.point
     )
     assert np.all(again.energy < batch.energy)
+
+
+def test_inertia_of_each_example_restarts_alone() -> None:
+    """From 0 by way of 1 the first goes on to 1.5, the second turns back to 0.5."""
+    inertia, zero, one = Nesterov(each=True), {"u": jnp.zeros((2, 3))}, {"u": jnp.ones((2, 3))}
+    memory = inertia.after(inertia.init(zero), zero, zero, zero)  # no step, no restart
+    new = {"u": jnp.asarray([[1.5], [0.5]]) * one["u"]}
+    after = inertia.after(memory, zero, one, new)
+    first = (1 + np.sqrt(5)) / 2
+    np.testing.assert_allclose(memory.t, [first, first])
+    np.testing.assert_allclose(after.t, [(1 + np.sqrt(1 + 4 * first**2)) / 2, 1])
+    ahead, _ = inertia.points(after, new)
+    pull = np.array([[(after.t[0] - 1) * 2 / (1 + np.sqrt(1 + 4 * after.t[0] ** 2))], [0]])
+    np.testing.assert_allclose(ahead["u"], new["u"] + pull * new["u"])
 
 
 def test_a_thousand_codes_in_one_call() -> None:

@@ -50,6 +50,7 @@ def test_a_denoiser_that_is_a_prox_gives_what_its_function_gives(solver: str) ->
     assert np.all(found.change <= 1e-11)
     rough = liftax.invert(*given, PlugAndPlay(shrink), ALPHA, solver=PrimalDual(3, 1e-11))
     assert rough.reasons == (Reason.MOVING,) * 2 and np.all(rough.change > 1e-11)
+    assert rough.iterations.tolist() == [3, 3]
 
 
 def test_others_may_be_added_and_the_step_does_not_matter_to_a_prox() -> None:
