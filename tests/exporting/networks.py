@@ -1,9 +1,11 @@
 """Networks for exports, and parameters of no special kind."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import liftax
 from liftax.affine import (
@@ -120,24 +122,25 @@ CASES: dict[str, Callable[[], Network]] = {
 }
 
 
-def model(name: str, dtype=jnp.float32) -> tuple[Network, Params]:
-    """A network with parameters that are all different, its variances positive."""
+def drawn(network: Network, dtype: Any = np.float32) -> Params:
+    """Parameters without the compilations of `init`; variances and thresholds are positive."""
+    rng = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        name = jax.tree_util.keystr(path)
+        values = rng.normal(scale=0.5, size=leaf.shape)
+        positive = "variance" in name or ".potential" in name
+        return jnp.asarray(np.abs(values) + 0.1 if positive else values, dtype)
+
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def model(name: str) -> tuple[Network, Params]:
     network = CASES[name]()
-    params = network.init(jax.random.key(0), dtype)
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    moved = [
-        jnp.abs(p + 0.3 * jax.random.normal(k, p.shape, dtype))
-        if p.ndim < 1
-        else p + jnp.asarray(0.3, dtype) * jax.random.normal(k, p.shape, dtype)
-        for p, k in zip(leaves, keys, strict=True)
-    ]
-    params = jax.tree.unflatten(structure, moved)
-    for theta in params.values():
-        if isinstance(theta, dict) and "variance" in theta:
-            theta["variance"] = jnp.abs(theta["variance"]) + jnp.asarray(0.1, dtype)
-    return network, network.admissible(params)
+    return network, drawn(network)
 
 
-def example(network: Network, dtype=jnp.float32) -> jax.Array:
-    return jax.random.normal(jax.random.key(2), (3, *network.input_shape), dtype)
+def example(network: Network) -> jax.Array:
+    values = np.random.default_rng(1).normal(size=(3, *network.input_shape))
+    return jnp.asarray(values, jnp.float32)

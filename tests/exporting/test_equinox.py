@@ -10,7 +10,7 @@ from liftax.affine import AveragePooling, Convolution, Dense
 from liftax.exporting import to_equinox
 from liftax.importing import from_equinox
 from liftax.networks import Network, chain
-from tests.exporting.networks import COMMON, branches, example
+from tests.exporting.networks import COMMON, branches, drawn, example
 
 PICTURES = [
     (Convolution(3, (3, 2), (2, 1)), "tanh"),
@@ -27,8 +27,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_module_computes_the_same_and_comes_back(name: str) -> None:
     network = CASES[name]
-    params = network.init(jax.random.key(0))
-    params = jax.tree.map(lambda p: p + 0.1, params)
+    params = drawn(network)
     x = example(network)
     expected = np.asarray(eqx.filter_jit(network)(params, x))
     module = to_equinox(network, params)
@@ -55,4 +54,4 @@ def test_the_module_computes_the_same_and_comes_back(name: str) -> None:
 )
 def test_refusals_are_named(network: Network, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        to_equinox(network, network.init(jax.random.key(0)))
+        to_equinox(network, drawn(network))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import onnx
 import onnxruntime
@@ -15,7 +14,7 @@ from liftax.affine import Dense
 from liftax.exporting import to_onnx
 from liftax.importing import from_onnx
 from liftax.networks import chain
-from tests.exporting.networks import CASES, example, model
+from tests.exporting.networks import CASES, drawn, example, model
 
 # What is no single layer on import: bounds per channel, entries that are selected, and token-wise.
 ONE_WAY = {"activations", "pooled", "ddfb", "tokens"}
@@ -49,7 +48,7 @@ def test_onnxruntime_computes_the_same(name: str, tmp_path: Path) -> None:
 def test_a_plain_network_comes_back_as_it_was(tmp_path: Path) -> None:
     """Names, maps and potentials; in double precision bit by bit."""
     network = liftax.lenet((12, 12, 1), 3)
-    params = network.init(jax.random.key(0), jnp.float64)
+    params = drawn(network, np.float64)
     to_onnx(tmp_path / "n.onnx", network, params)
     again, weights = from_onnx(tmp_path / "n.onnx")
     names = [n.name for n in network.nodes]
@@ -77,7 +76,7 @@ def test_a_plain_network_comes_back_as_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_refusals_are_named(network, words: str, tmp_path: Path) -> None:
-    params = network.init(jax.random.key(0))
+    params = drawn(network)
     with pytest.raises(ValueError, match=words):
         to_onnx(tmp_path / "n.onnx", network, params)
     assert not list(tmp_path.iterdir())
@@ -85,7 +84,7 @@ def test_refusals_are_named(network, words: str, tmp_path: Path) -> None:
 
 def test_soft_thresholding_comes_back(tmp_path: Path) -> None:
     network = chain((3,), [(Dense(2), liftax.potentials.SoftThreshold(0.25))])
-    params = network.init(jax.random.key(0))
+    params = drawn(network)
     to_onnx(tmp_path / "n.onnx", network, params)
     again, _ = from_onnx(tmp_path / "n.onnx")
     assert again.nodes[0].potential == liftax.potentials.SoftThreshold(0.25)

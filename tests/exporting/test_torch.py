@@ -13,7 +13,7 @@ import torch  # pyright: ignore[reportMissingImports]
 import liftax
 from liftax.exporting import to_torch
 from liftax.importing import from_torch
-from tests.exporting.networks import CASES, example, model
+from tests.exporting.networks import CASES, drawn, example, model
 
 # Bounds per channel, selected entries, uneven padding, token-wise layers, and what has no module.
 ONE_WAY = {"activations", "pooled", "ddfb", "tokens", "branches", "tied", "cnn", "decoder"}
@@ -41,7 +41,7 @@ def test_the_module_computes_the_same(name: str) -> None:
 
 def test_the_module_can_be_kept_and_trained_on() -> None:
     network, params = liftax.mlp([3, 4, 2], output="identity"), {}
-    params = network.init(jax.random.key(0), jnp.float64)
+    params = drawn(network, np.float64)
     module = to_torch(network, params)
     assert list(module.state_dict()) == [
         f"layer{i}.{n}" for i in (1, 2) for n in ("weight", "bias")
@@ -65,4 +65,4 @@ def test_the_module_can_be_kept_and_trained_on() -> None:
 def test_refusals_are_named() -> None:
     network = liftax.mlp([3, 2], output="huber")
     with pytest.raises(ValueError, match="node 'layer1': Huber has no counterpart in PyTorch"):
-        to_torch(network, network.init(jax.random.key(0)))
+        to_torch(network, drawn(network))

@@ -19,6 +19,7 @@ from liftax.networks import mlp
 from liftax.training import fit
 
 _SETTINGS = re.compile(r"(JAX|XLA|LIFTAX|XDG_CACHE|OMP|OPENBLAS|CUDA|NPROC)")
+_DEVELOPMENT = re.compile(r"extra == .(dev|docs|test)\b")
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -44,7 +45,8 @@ def doctor() -> dict[str, Any]:
 
 def _packages() -> dict[str, str]:
     """What liftax needs or can use, and which version is there."""
-    needed = importlib.metadata.requires("liftax") or []
+    every = importlib.metadata.requires("liftax") or []
+    needed = [entry for entry in every if not _DEVELOPMENT.search(entry)]
     names = {match[0] for entry in needed if (match := _NAME.match(entry))}
     found = {}
     for name in sorted(names - {"liftax"} | {"jaxlib"}, key=str.lower):
