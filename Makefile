@@ -40,6 +40,7 @@ bench: $(VENV)/.experiments ## the quick benchmarks, side by side with peers, le
 	@$(BIN)/python benchmarks/limits.py $(BENCH)/limits.json --rounds 3
 	@$(BIN)/python benchmarks/depth.py $(BENCH)/depth.json --rounds 3 --blocks 4 16
 	@$(BIN)/python benchmarks/products.py $(BENCH)/products.json --rounds 3 --seeds 1
+	@$(BIN)/python benchmarks/pdhg.py $(BENCH)/pdhg.json --rounds 3
 
 mutants: $(VENV)/.test ## mistakes put into a copy of the code, one at a time: the tests must catch each (JOBS=2)
 	@$(BIN)/python tests/mutants.py --jobs $(JOBS) $(MUTANTS_ARGS)

@@ -41,14 +41,12 @@ def main(given: Arguments) -> None:
             for name, program in programs.items():
                 seconds[name].append(_timed(program))
         bare = np.array(seconds[PRODUCTS])
-        results[str(size)] = {
-            name: {
+        for name, values in seconds.items():
+            row = {
                 "milliseconds": 1e3 * float(np.median(values)),
                 "ratio": float(np.median(np.array(values) / bare)),
             }
-            for name, values in seconds.items()
-        }
-        for name, row in results[str(size)].items():
+            results[f"{size} outputs, {name}"] = row
             times = f"{row['milliseconds']:.3f} ms an iteration, ratio {row['ratio']:.2f}"
             print(f"{size} outputs, {name}: {times}", flush=True)
     shape = {"pixels": SIDE * SIDE, "outputs": OUTPUTS, "iterations": MANY}
@@ -92,4 +90,4 @@ def _timed(program: Callable[[Any], Any]) -> float:
 
 
 if __name__ == "__main__":
-    main(Arguments.parsed(__doc__, "pdhg"))
+    main(*Arguments.parsed(__doc__, "pdhg"))
