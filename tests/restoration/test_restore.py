@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
@@ -39,10 +40,10 @@ def test_the_shipped_denoiser_removes_noise() -> None:
 
 def test_a_prox_of_the_denoiser_is_that_of_a_homogeneous_function() -> None:
     """prox_{stJ}(½ + s(x - ½)) = ½ + s(prox_{tJ}(x) - ½), and D of its noise level at t = σ₀²."""
-    denoiser, x = load_denoiser(), noisy(CAMERA[:24, :24], 0.1)
-    t = np.float32(denoiser.sigma**2)
+    denoiser, x = load_denoiser(), jnp.asarray(noisy(CAMERA[:24, :24], 0.1))
+    t, sigma = (jnp.asarray(number, x.dtype) for number in (denoiser.sigma**2, denoiser.sigma))
     known = denoiser.prox(x, t)
-    np.testing.assert_allclose(known, denoiser.restore(x, np.float32(denoiser.sigma)), atol=1e-6)
+    np.testing.assert_allclose(known, denoiser.restore(x, sigma), atol=1e-6)
     wide = denoiser.prox(0.5 + 3 * (x - 0.5), 3 * t)
     np.testing.assert_allclose(wide, 0.5 + 3 * (known - 0.5), atol=1e-5)
 
