@@ -14,6 +14,8 @@ from tests.house.sources import ROOT
 DIRECTIVE = re.compile(r"^::: (\S+)", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = "<!-- not run -->\n"  # on the line above a block that is only to be read
+# They train for long, or take what other tests take.
+SLOW_PAGES = ("extending", "estimators", "restoring")
 
 PAGES = {page.stem: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 
@@ -60,7 +62,7 @@ def test_every_documented_name_is_public_and_stands_once() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", quick(PAGES, *(name for name in PAGES if name != "extending")))
+@pytest.mark.parametrize("name", quick(PAGES, *(name for name in PAGES if name not in SLOW_PAGES)))
 def test_python_of_pages_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of a page in one namespace, in an empty folder."""
     page = PAGES[name]

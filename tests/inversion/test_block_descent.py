@@ -144,7 +144,7 @@ def deep(activation="relu"):
     return network, params, np.asarray(network(params, jnp.asarray(x)))
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", pytest.param("tanh", marks=pytest.mark.slow)])
 def test_the_energy_never_increases(activation: str) -> None:
     """Plain steps, a regulariser with a prox: sweep by sweep, for every example."""
     network, params, y = deep(activation)

@@ -65,6 +65,7 @@ def test_others_may_be_added_and_the_step_does_not_matter_to_a_prox() -> None:
         np.testing.assert_allclose(found.x, known.x, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_trained_network_ends_in_a_fixed_point_of_what_is_said() -> None:
     """x = D(x - τW'(σ(Wx) - y)); of PrimalDual with the step τ = t/α."""
     denoiser, side, sigma = load_denoiser(), 12, 0.1

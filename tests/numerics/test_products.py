@@ -111,13 +111,18 @@ def test_a_step_changes_by_the_rounding_only(method: Any) -> None:
     network = liftax.mlp([12, 16, 8, 3])
     energy, x = liftax.LiftedEnergy(network), jnp.asarray(drawn(20, 12))
     y = jnp.eye(3, dtype=jnp.float32)[jnp.arange(20) % 3]
-    params = network.init(jax.random.key(0), jnp.float32)
-    state = method.init(energy, params, x, y, jax.random.key(1))
 
-    def step(params: Any) -> Any:
+    @jax.jit
+    def started() -> Any:
+        params = network.init(jax.random.key(0), jnp.float32)
+        return params, method.init(energy, params, x, y, jax.random.key(1))
+
+    def step(params: Any, state: Any) -> Any:
         return method.step(energy, params, state, x, y).params
 
-    ours, theirs = (jax.tree.leaves(f(params)) for f in (rounded_products(step), step))
+    params, state = started()
+    both = (rounded_products(step), step)
+    ours, theirs = (jax.tree.leaves(jax.jit(f)(params, state)) for f in both)
     moved = [new - old for new, old in zip(theirs, jax.tree.leaves(params), strict=True)]
     for a, b, step_taken in zip(ours, theirs, moved, strict=True):
         difference, length = np.linalg.norm(a - b), np.linalg.norm(step_taken)
