@@ -15,7 +15,7 @@ DIRECTIVE = re.compile(r"^::: (\S+)", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = "<!-- not run -->\n"  # on the line above a block that is only to be read
 # They train for long, or take what other tests take.
-SLOW_PAGES = ("extending", "estimators", "restoring")
+SLOW_PAGES = ("extending", "estimators", "inverting", "restoring")
 
 PAGES = {page.stem: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 
