@@ -1,5 +1,6 @@
 """Programs that run as processes of their own, timed in turn: A B A B."""
 
+import functools
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from _report import in_turn
 
 _HERE = Path(__file__).parent / "peers"
 
@@ -96,19 +98,12 @@ def alternate(
                 os.sched_setaffinity(running[label].pid, {core})
             compiled[label] = _answer(label, running[label])["compile"]
         steps = {k: max(1, round(seconds / _ask(k, p, 2))) for k, p in running.items()}
-        found: dict[str, list[float]] = {label: [] for label in running}
-        for _ in range(rounds):
-            for label, process in running.items():
-                found[label].append(_ask(label, process, steps[label]))
+        turns = {k: functools.partial(_ask, k, p, steps[k]) for k, p in running.items()}
+        found = in_turn(turns, rounds)
     finally:
         for process in running.values():
             process.kill()
     return {label: Measured(values, compiled[label]) for label, values in found.items()}
-
-
-def ratio(one: Measured, other: Measured) -> float:
-    """Median over the rounds of the quotient of the times, one by the other."""
-    return float(np.median(np.divide(one.seconds, other.seconds)))
 
 
 def _ask(label: str, process: Any, steps: int) -> float:

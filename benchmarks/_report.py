@@ -3,10 +3,12 @@
 import argparse
 import os
 import platform
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from liftax._files import write_json
 
@@ -44,6 +46,20 @@ class Arguments(NamedTuple):
             core = max(os.sched_getaffinity(0))
         own = cls(given.pop("out"), given.pop("rounds"), core)
         return own, *given.values()
+
+
+def in_turn(programs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """The seconds that each gives, by name, a number a round: A B A B."""
+    found: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in programs.items():
+            found[name].append(program())
+    return found
+
+
+def median_ratio(one: Sequence[float], other: Sequence[float]) -> float:
+    """Median over the rounds of the quotients of the seconds."""
+    return float(np.median(np.divide(one, other)))
 
 
 def finish(given: Arguments, results: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -63,17 +62,3 @@ class Step:
         found = self._step.memory_analysis()
         own = found.output_size_in_bytes - found.alias_size_in_bytes
         return found.argument_size_in_bytes + own + found.temp_size_in_bytes
-
-
-def in_turn(steps: Mapping[str, Any], rounds: int) -> dict[str, list[float]]:
-    """Seconds by name, a number a round: A B A B."""
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            found[name].append(step.seconds())
-    return found
-
-
-def median_ratio(one: list[float], other: list[float]) -> float:
-    """Median over the rounds of the quotients."""
-    return float(np.median(np.divide(one, other)))

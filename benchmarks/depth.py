@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import optax
-from _report import Arguments, finish, pinned
-from _steps import Step, in_turn, median_ratio
+from _report import Arguments, finish, in_turn, median_ratio, pinned
+from _steps import Step
 
 import liftax
 from liftax.blocks import GaussSeidel, Jacobi, RedBlack
@@ -38,7 +38,7 @@ def main(given: Arguments, blocks: list[int]) -> None:
     for count in blocks:
         network = liftax.resnet(UNITS, UNITS, count, 10)
         steps = {label: Step(network, method, BATCH) for label, method in methods().items()}
-        seconds = in_turn(steps, given.rounds)
+        seconds = in_turn({label: step.seconds for label, step in steps.items()}, given.rounds)
         results[str(count)] = {
             label: {
                 "milliseconds": 1e3 * float(np.median(seconds[label])),

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from _report import Arguments, finish, pinned
-from _steps import Step, in_turn
+from _report import Arguments, finish, in_turn, pinned
+from _steps import Step
 
 import liftax
 
@@ -86,7 +86,7 @@ def measured(given: Arguments, width: int, hidden: int, batch: int) -> dict[str,
     network = liftax.mlp([width] * (hidden + 1) + [CLASSES])
     method = liftax.Contrastive(optax.adam(1e-3), beta=1.0, inner=SWEEPS)
     pair = {"step": Step(network, method, batch), "product": Product(batch, width)}
-    seconds = in_turn(pair, given.rounds)
+    seconds = in_turn({name: one.seconds for name, one in pair.items()}, given.rounds)
     done, one = operations(width, hidden, batch), pair["product"].operations
     rates = [np.divide(n, seconds[k]) for n, k in ((done, "step"), (one, "product"))]
     row = {

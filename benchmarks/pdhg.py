@@ -8,6 +8,7 @@ one core, in turn.
     python benchmarks/pdhg.py [runs/bench/pdhg.json] [--rounds 9]
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _report import Arguments, finish, pinned
+from _report import Arguments, finish, in_turn, median_ratio, pinned
 
 import liftax
 from liftax.affine import Dense
@@ -36,15 +37,12 @@ def main(given: Arguments) -> None:
         programs = _programs(size)
         for program in programs.values():
             _timed(program)  # compiles
-        seconds: dict[str, list[float]] = {name: [] for name in programs}
-        for _ in range(given.rounds):
-            for name, program in programs.items():
-                seconds[name].append(_timed(program))
-        bare = np.array(seconds[PRODUCTS])
+        turns = {name: functools.partial(_timed, program) for name, program in programs.items()}
+        seconds = in_turn(turns, given.rounds)
         for name, values in seconds.items():
             row = {
                 "milliseconds": 1e3 * float(np.median(values)),
-                "ratio": float(np.median(np.array(values) / bare)),
+                "ratio": median_ratio(values, seconds[PRODUCTS]),
             }
             results[f"{size} outputs, {name}"] = row
             times = f"{row['milliseconds']:.3f} ms an iteration, ratio {row['ratio']:.2f}"

@@ -12,8 +12,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import optax
-from _report import Arguments, finish, pinned
-from _steps import Step, in_turn, median_ratio
+from _report import Arguments, finish, in_turn, median_ratio, pinned
+from _steps import Step
 
 import liftax
 from liftax.blocks import Implicit
@@ -43,7 +43,7 @@ def main(given: Arguments, seeds: int) -> None:
             network = liftax.mlp(widths)
             kinds = {"float32": None, "bfloat16": jnp.bfloat16}
             steps = {k: Step(network, method, BATCH, products) for k, products in kinds.items()}
-            seconds = in_turn(steps, given.rounds)
+            seconds = in_turn({kind: step.seconds for kind, step in steps.items()}, given.rounds)
             row: dict[str, Any] = {k: 1e3 * float(np.median(s)) for k, s in seconds.items()}
             row["ratio"] = median_ratio(seconds["bfloat16"], seconds["float32"])
             results[name][label] = row

@@ -8,8 +8,8 @@ buffers; beside the time stand what the compiler counts, operations and bytes, a
 
 import numpy as np
 import optax
-from _report import Arguments, finish, pinned
-from _steps import Step, in_turn
+from _report import Arguments, finish, in_turn, median_ratio, pinned
+from _steps import Step
 
 import liftax
 from liftax.methods import AbstractMethod
@@ -41,13 +41,12 @@ def main(given: Arguments) -> None:
     results = {}
     for label, (network, size) in networks().items():
         steps = {name: Step(network, method, size) for name, method in methods().items()}
-        seconds = in_turn(steps, given.rounds)
-        ours, theirs = (np.array(seconds[name]) for name in METHODS)
+        seconds = in_turn({name: step.seconds for name, step in steps.items()}, given.rounds)
         counts = [steps[name].counts for name in METHODS]
         results[label] = {
             "batch": size,
             "milliseconds": {name: 1e3 * float(np.median(seconds[name])) for name in METHODS},
-            "ratio": float(np.median(ours / theirs)),
+            "ratio": median_ratio(*(seconds[name] for name in METHODS)),
             "operations": counts[0]["flops"] / counts[1]["flops"],
             "bytes": counts[0]["bytes accessed"] / counts[1]["bytes accessed"],
         }

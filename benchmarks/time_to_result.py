@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _problems import PROBLEMS, Problem
-from _report import Arguments, finish, pinned
+from _report import Arguments, finish, in_turn, median_ratio, pinned
 
 TUNING = (100, 101)
 # The tuning asks for this much more, so that other seeds reach the target, too.
@@ -89,13 +89,9 @@ def steps_to(scores: list[float], target: float, piece: int) -> float:
 def timed(problem: Problem, rounds: int) -> dict[str, list[float]]:
     """Seconds of a step by label, a number a round, in turn."""
     trainings = {k: Training(problem, k, problem.rates[k][0], 1.0) for k in problem.families}
-    for training in trainings.values():
-        training.seconds()
-    found: dict[str, list[float]] = {label: [] for label in trainings}
-    for _ in range(rounds):
-        for label, training in trainings.items():
-            found[label].append(training.seconds())
-    return found
+    turns = {label: training.seconds for label, training in trainings.items()}
+    in_turn(turns, 1)  # compiles
+    return in_turn(turns, rounds)
 
 
 def studied(problem: Problem, seeds: range) -> dict[str, Any]:
@@ -136,10 +132,10 @@ def main(given: Arguments, names: list[str], seeds: int) -> None:
     for name in names:
         problem = PROBLEMS[name]()
         found, clock = studied(problem, range(seeds)), timed(problem, given.rounds)
-        base = np.array(clock["back-propagation, Adam"])
+        base = clock["back-propagation, Adam"]
         for label, targets in found.items():
             step = float(np.median(clock[label]))
-            ratio = float(np.median(np.array(clock[label]) / base))
+            ratio = median_ratio(clock[label], base)
             for target, row in targets.items():
                 theirs = np.median(found["back-propagation, Adam"][target]["steps"])
                 own = np.median(row["steps"])

@@ -86,8 +86,8 @@ class Implicit(AbstractMetric):
             rows = design(node.affine, inputs) if own and gram is None else None
             if gram is not None and len(gram) <= LARGEST:
                 # AᵀS is the gradient for the signals S.
-                wide[node.name] = self._solve(gram, signal.reshape(len(gram), -1), len(signal))
-                wide[node.name] = len(signal) * wide[node.name].reshape(signal.shape)
+                found = self._solve(gram, signal.reshape(len(gram), -1), len(signal))
+                wide[node.name] = len(signal) * found.reshape(signal.shape)
             elif rows is not None and rows.shape[1] <= LARGEST:
                 right = rows.T @ (factor * signal.reshape(len(rows), -1))
                 step = self._solve(rows.T @ rows, right, len(signal))
@@ -101,8 +101,8 @@ class Implicit(AbstractMetric):
             of_rest = {name: slopes[name] for name in sorted(owners)}
             damping = dict.fromkeys(of_rest, 1 / self.step_size)
             steps |= newton_step(energy, params, states, of_rest, damping, weighted=False)
-        found = {**of_wide, **steps}
-        return {name: found.get(name, params[name]) for name in _owners(params, nodes)}
+        steps |= of_wide
+        return {name: steps.get(name, params[name]) for name in _owners(params, nodes)}
 
     def _solve(self, gram: Array, right: Array, samples: int) -> Array:
         return cholesky_solve(gram, samples / self.step_size, right)

@@ -111,7 +111,7 @@ def inverse_factor(matrix: Array, smallest: int = 32) -> Array:
     r"""$V = L^{-1}$ of Cholesky's $L$, by halves.
 
     Nearly all of its work is products, several times faster than back-substitution on matrices of
-    a hundred rows; the parts that are factorised have at least `smallest` rows and are at most 8.
+    a hundred rows. Parts with at most `smallest` rows, or an eighth of all, are factorised.
     """
     size = len(matrix)
     if size <= smallest:
