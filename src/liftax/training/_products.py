@@ -44,7 +44,8 @@ def rounded_products(
     """
     if not jnp.issubdtype(dtype, jnp.floating) or jnp.dtype(dtype).itemsize >= 4:
         raise ValueError(
-            f"dtype (products of fit): factors are rounded to a shorter type such as bfloat16, got {dtype}"
+            "dtype (products of fit): factors are rounded to a shorter type such as bfloat16, "
+            f"got {dtype}"
         )
 
     def rounded(*args: Any) -> Result:
