@@ -83,6 +83,52 @@ def _reproduce(
     print(f"report: {(folder / 'report.html').resolve()}")
 
 
+@_app.command(name="train")
+def _train(
+    config: Annotated[
+        Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG", help_behavior_hint="")
+    ] = None,
+    out: Out = None,
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False,
+    example: tyro.conf.FlagCreatePairsOff[bool] = False,
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network as a TOML file says; writes model.safetensors, metrics.json, report.html.
+
+    Args:
+        config: the settings; --example prints some.
+        out: folder to write to.
+        resume: go on where a run in that folder was stopped.
+        example: print settings that run, with all keys.
+        quiet: no progress.
+        as_json: for machines; progress goes to standard error.
+    """
+    if example:
+        print((Path(__file__).parent / "_commands" / "example.toml").read_text("utf-8"), end="")
+        return
+    if config is None:
+        raise ValueError("name a file of settings; `liftax train --example` prints one")
+    _prepare_jax()
+    from liftax._commands import resumed, train
+
+    folder = Path("runs", config.stem) if out is None else out
+    bar = not quiet and not as_json and sys.stderr.isatty() and sys.stdout.isatty()
+    say = _nothing if quiet or bar else _tell
+    try:
+        found = train(config, folder, resume=resume, progress=bar, say=say)
+    except KeyboardInterrupt:
+        print(f"liftax: interrupted; {resumed(folder, config)}", file=sys.stderr)
+        sys.exit(130)
+    if as_json:
+        _show(found, as_json)
+    else:
+        print(f"{found['reason']}: {_short(found['figures'])}")
+        print(f"report: {(folder / 'report.html').resolve()}")
+    if found["failed"]:
+        sys.exit(1)
+
+
 @_app.command(name="restore")
 def _restore(
     photo: Photo,
@@ -275,6 +321,21 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _tell(line: str) -> None:
+    """Progress: standard output is for the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _nothing(line: str) -> None:
+    """Say nothing."""
+
+
+def _short(figures: dict[str, Any]) -> str:
+    names = ("loss", "accuracy", "mse", "validation_loss", "validation_accuracy", "validation_mse")
+    known = {name: figures[name] for name in names if figures.get(name) is not None}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in known.items())
 
 
 def _sentence(error: Exception) -> str:

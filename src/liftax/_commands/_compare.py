@@ -62,7 +62,16 @@ def _settings(run: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key in ("experiment", "quick", "seeds", "seconds"):
         yield key, run.get(key)
     for part in ("config", "versions"):
-        yield from ((f"{part}.{k}", v) for k, v in dict(run.get(part) or {}).items())
+        yield from _flat(run.get(part) or {}, part)
+
+
+def _flat(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Values of nested tables by their paths."""
+    if not isinstance(tree, dict):
+        yield path, tree
+        return
+    for key, value in tree.items():
+        yield from _flat(value, f"{path}.{key}")
 
 
 def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -1,19 +1,17 @@
 """What an experiment is, and how it is run and written down."""
 
 import dataclasses
-import importlib.metadata
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from liftax._files import plain, writable_folder, write_json, write_text
 from liftax._report import Report
+from liftax._versions import versions
 from liftax.experiments._journal import Journal, Rows
 from liftax.importing import save_network
 from liftax.training import Checkpoints, Result, save_model
@@ -165,13 +163,6 @@ def _save(path: Path, model: Result, meta: dict[str, Any]) -> None:
         save_network(path, network, model.params, meta)
     except ValueError:  # a map or potential of the experiment's own
         save_model(path, model.params, {"network": repr(network), **meta})
-
-
-def versions() -> dict[str, str]:
-    """Versions that a figure may depend on."""
-    names = ("liftax", "jax", "jaxlib", "equinox", "optax", "numpy")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {**found, "python": platform.python_version(), "backend": jax.default_backend()}
 
 
 def spread(values: Any, digits: int = 4, scale: float = 1.0) -> str:
