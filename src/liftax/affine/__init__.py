@@ -23,6 +23,8 @@ from liftax.affine._scale import Scale as Scale
 from liftax.affine._scaled import Scaled as Scaled
 from liftax.affine._scores import Scores as Scores
 from liftax.affine._selection import Selection as Selection
+from liftax.affine._stacked import Link as Link
+from liftax.affine._stacked import Stacked as Stacked
 from liftax.affine._sum import Sum as Sum
 from liftax.affine._transposed_convolution import TransposedConvolution as TransposedConvolution
 from liftax.affine._transposed_dense import TransposedDense as TransposedDense

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 Variables = dict[str, Any]
 Steps = dict[str, Any]
 Probes = dict[str, Any]
-Constants = dict[str, Array]
+Constants = dict[str, Any]
 
 WARM_UP = 30
 

@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax import _tree
 from liftax._iterate import repeat
-from liftax.affine import AbstractBilinear, adjoint, parameter_adjoint
+from liftax.affine import AbstractAffine, AbstractBilinear, Stacked, adjoint, parameter_adjoint
 from liftax.blocks._block import Constants, Probes
-from liftax.networks import INPUT, Network, Node, Params, States
+from liftax.networks import Network, Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
 
 # Fewer operators of one kind, or more entries in all, are iterated on one by one: a stack of them
@@ -28,15 +28,19 @@ class _Gram(NamedTuple):
         apply: (data, vector) → image.
         data: of this operator.
         kind: what else it is made of, a map first; operators of equal kinds have the same `apply`.
+        copies: of a stack, which has data and vectors for each.
+        axes: of the copies in the data.
     """
 
     apply: Callable[[Any, Any], Any]
     data: Any
     kind: tuple[Any, ...]
+    copies: int = 0
+    axes: Any = 0
 
     def like(self, other: "_Gram") -> bool:
         """Whether both could be parts of one stack."""
-        if self.kind[1:] != other.kind[1:]:
+        if self.copies or other.copies or self.kind[1:] != other.kind[1:]:
             return False
         shapes = [
             jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), gram.data) for gram in (self, other)
@@ -50,19 +54,28 @@ def state_probes(network: Network, key: PRNGKeyArray, dtype: Any, group: tuple[s
 
     Bilinear maps have none: they bound their norms themselves.
     """
-    shapes, found = network.shapes, edges(network, group)
-    probes = {edge: jnp.zeros((1, *shapes[parent]), dtype) for edge, parent in found.items()}
+    probes = {
+        edge: jnp.zeros((*((node.copies,) if node.copies else ()), 1, *shapes[k]), dtype)
+        for edge, node, k in _edges(network, group)
+        for shapes in (_inner(network, node)[1],)
+    }
     return _tree.normal(key, probes)
 
 
-def edges(network: Network, group: tuple[str, ...]) -> dict[str, str]:
-    """Names of the edges that leave nodes of the group, with the parent; without bilinear maps."""
-    return {
-        _edge(node, position): parent
+def edges(network: Network, group: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the edges that leave nodes of the group; without bilinear maps."""
+    return tuple(edge for edge, _, _ in _edges(network, group))
+
+
+def _edges(network: Network, group: tuple[str, ...]) -> list[tuple[str, Node, int]]:
+    """The same edges, with the node that they end in and the number of its map's parent."""
+    return [
+        (_edge(node, k), node, k)
         for node in network.nodes
-        for position, parent in enumerate(node.parents)
-        if parent in group and not isinstance(node.affine, AbstractBilinear)
-    }
+        for k, slot in enumerate(node.slots)
+        if not isinstance(node.affine, AbstractBilinear)
+        and any(node.parents[position] in group for position in slot)
+    ]
 
 
 def parameter_probes(network: Network, key: PRNGKeyArray, dtype: Any) -> Probes:
@@ -100,29 +113,65 @@ def state_curvature(
     """
     network = energy.network
     norms, probes = _edge_norms(network, params, states, probes, group, steps)
-    constants = {}
-    for name in group:
-        moving = set(group) - {name}
-        total = jnp.zeros((), jax.tree.leaves(norms)[0].dtype)
-        for child, position in network.children(name):
-            own = norms[_edge(child, position)]
+    dtype = jax.tree.leaves(norms)[0].dtype
+    # The input, a block when a network is inverted, is no node.
+    copies = {node.name: node.copies for node in network.nodes}
+    totals = {n: jnp.zeros((copies[n],) if copies.get(n) else (), dtype) for n in group}
+    for node in network.nodes:
+        found = {
+            k: norms[_edge(node, k)] for k in range(len(node.slots)) if _edge(node, k) in norms
+        }
+        moving = {k: _among(node, k, group, norm) for k, norm in found.items()}
+        # A contrastive phase may weight the loss negatively.
+        factor = abs(energy.weight(node.name)) * energy.loss_at(node.name).smoothness
+        for k, own in found.items():
             # A node may be a parent twice.
-            others = [k for k, p in enumerate(child.parents) if p in group and k != position]
-            coupled = [norms[_edge(child, k)] for k in others]
-            if child.name in moving:
-                coupled.append(jnp.ones_like(own))
-            # A contrastive phase may weight the loss negatively.
-            factor = abs(energy.weight(child.name)) * energy.loss_at(child.name).smoothness
-            total = total + scaled(factor, own * sum(coupled, start=own))
-        # The input, a block when a network is inverted, has no parents.
-        parents = () if name == INPUT else network.node(name).parents
-        for position, parent in enumerate(parents):
-            if parent in moving:
-                total = total + scaled(
-                    energy.weight(name), norms[_edge(network.node(name), position)]
-                )
-        constants[name] = total
+            met = sum((norm for other, norm in moving.items() if other != k), start=own)
+            met = met + 1 if node.name in group else met
+            totals = _delivered(totals, node, k, scaled(factor, own * met))
+        if node.name in group and moving:
+            own = scaled(energy.weight(node.name), sum(moving.values(), jnp.zeros((), dtype)))
+            totals[node.name] = totals[node.name] + own
+    constants = {
+        name: total.reshape(*total.shape, *(1,) * (states[name].ndim - 2)) if total.ndim else total
+        for name, total in totals.items()
+    }
     return constants, probes
+
+
+def _among(node: Node, k: int, group: tuple[str, ...], norm: Array) -> Array:
+    """The norm along the edge from the node's parent number `k`, 0 where that does not move."""
+    inside = [float(node.parents[position] in group) for position in node.slots[k]]
+    if len(inside) == 1:
+        return inside[0] * norm
+    return norm * jnp.asarray([inside[0], *inside[1:] * (node.copies - 1)], norm.dtype)
+
+
+def _delivered(totals: Constants, node: Node, k: int, value: Array) -> Constants:
+    """The totals with what a node's parent number `k` has to add, copy by copy."""
+    names = [node.parents[position] for position in node.slots[k]]
+    link = node.affine.links[k] if isinstance(node.affine, Stacked) else "shared"
+    if link == "shifted":
+        added = [value[0], jnp.append(value[1:], jnp.zeros_like(value[:1]))]
+    elif link == "shared":
+        added = [jnp.sum(value)]
+    elif link == "each":
+        added = [value]
+    else:
+        (name,) = names
+        if name not in totals:
+            return totals
+        return {**totals, name: totals[name].at[link].add(value)}
+    moved = zip(names, added, strict=True)
+    return {**totals, **{name: totals[name] + own for name, own in moved if name in totals}}
+
+
+def _inner(network: Network, node: Node) -> tuple[AbstractAffine, tuple[tuple[int, ...], ...]]:
+    """A node's map, of one copy if it is a stack, and the shapes of its parents."""
+    shapes = tuple(network.shapes[parent] for parent in node.parents)
+    if isinstance(node.affine, Stacked):
+        return node.affine.affine, tuple(node.affine.inner(shapes))
+    return node.affine, shapes
 
 
 def parameter_curvature(
@@ -145,18 +194,21 @@ def parameter_curvature(
 
 def _design(node: Node, states: States) -> _Gram:
     """Gram operator of a node's parameters, for one output channel, as a mean over samples."""
-    thin, inputs = node.affine.thin(), tuple(states[p] for p in node.parents)
-    samples = inputs[0].shape[0]
+    affine, inputs = node.affine, tuple(states[p] for p in node.parents)
+    samples, axes = inputs[0].shape[0], 0
+    if isinstance(affine, Stacked):
+        affine, inputs, axes = affine.affine, affine.gathered(*inputs), affine.axes
+    thin = affine.thin()
 
     def squared(inputs: tuple[Array, ...], theta: Params) -> Params:
         gradient = parameter_adjoint(thin, theta, inputs, thin.apply(theta, *inputs))
         return jax.tree.map(lambda g: g / samples, gradient)
 
-    return _Gram(squared, inputs, (thin,))
+    return _Gram(squared, inputs, (thin,), node.copies, axes)
 
 
-def _edge(node: Node, position: int) -> str:
-    return f"{node.parents[position]}->{node.name}.{position}"
+def _edge(node: Node, k: int) -> str:
+    return f"{node.parents[node.slots[k][-1]]}->{node.name}.{k}"
 
 
 def _edge_norms(
@@ -168,16 +220,15 @@ def _edge_norms(
     steps: int,
 ) -> tuple[Constants, Probes]:
     """Norms of the maps along all edges that leave or join nodes of the group."""
-    maps, norms = {}, {}
-    for node in network.nodes:
-        for position, parent in enumerate(node.parents):
-            if parent not in group:
-                continue
-            if isinstance(node.affine, AbstractBilinear):
-                inputs = (states[node.parents[0]], states[node.parents[1]])
-                norms[_edge(node, position)] = jnp.max(node.affine.norms(inputs, position))
-            else:
-                maps[_edge(node, position)] = _along(network, params, node, position)
+    maps = {edge: _along(network, params, node, k) for edge, node, k in _edges(network, group)}
+    norms = {
+        _edge(node, k): jnp.max(node.affine.norms((states[first], states[second]), k))
+        for node in network.nodes
+        if isinstance(node.affine, AbstractBilinear)
+        for first, second in (node.parents,)
+        for k, parent in enumerate(node.parents)
+        if parent in group
+    }
     found = _power(maps, {edge: probes[edge] for edge in maps}, steps)
     norms |= {edge: jnp.sqrt(square) for edge, (square, _) in found.items()}
     return norms, {**probes, **{edge: unit for edge, (_, unit) in found.items()}}
@@ -185,8 +236,7 @@ def _edge_norms(
 
 def _along(network: Network, params: Params, node: Node, position: int) -> _Gram:
     """The map along one edge, followed by its adjoint."""
-    shapes, affine = network.shapes, node.affine
-    given = tuple(shapes[p] for p in node.parents)
+    affine, given = _inner(network, node)
 
     def squared(theta: Any, u: Array) -> Array:
         rest = tuple(jnp.zeros((1, *shape), u.dtype) for shape in given)
@@ -194,7 +244,7 @@ def _along(network: Network, params: Params, node: Node, position: int) -> _Gram
         linear = affine.apply(theta, *inputs) - affine.apply(theta, *rest)
         return adjoint(affine, theta, rest, position, linear)
 
-    return _Gram(squared, params[node.owner], (affine, given, position))
+    return _Gram(squared, params[node.owner], (affine, given, position), node.copies)
 
 
 def _stacks(operators: dict[str, _Gram]) -> list[tuple[str, ...]]:
@@ -238,8 +288,11 @@ def _power(
     runs, data, state = [], [], []
     for group in names:
         run: Any = functools.partial(one, operators[group[0]])
-        given = operators[group[0]].data, vectors[group[0]]
+        gram = operators[group[0]]
+        given = gram.data, vectors[group[0]]
         shape: tuple[int, ...] = ()
+        if gram.copies:
+            run, shape = jax.vmap(run, (gram.axes, 0)), (gram.copies,)
         if len(group) > 1:
             run, shape = jax.vmap(run), (len(group),)
             given = _stacked([(operators[name].data, vectors[name]) for name in group])

@@ -120,8 +120,7 @@ class GaussSouthwell(AbstractChoice):
 def interactions(network: Network) -> dict[str, set[str]]:
     """Neighbours of each node: its parents, its children, and the other parents of these."""
     neighbours: dict[str, set[str]] = {name: set() for name in network.shapes}
-    for node in network.nodes:
-        family = {node.name, *node.parents}
+    for family in network.families:
         for name in family:
-            neighbours[name] |= family - {name}
+            neighbours[name] |= set(family) - {name}
     return neighbours

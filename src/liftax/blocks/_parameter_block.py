@@ -84,8 +84,12 @@ class ParameterBlock(AbstractBlock):
 
     def curvature(self, probes: Probes, iterations: int) -> tuple[Constants, Probes]:
         found, probes = parameter_curvature(self.energy, self.states, probes, iterations)
-        found |= self._hyper_curvature()
-        return found, probes
+        for name, constants in found.items():
+            if constants.ndim:  # one for every copy in a stack
+                found[name] = jax.tree.map(
+                    lambda leaf, c=constants: c.reshape(-1, *(1,) * (leaf.ndim - 1)), self.x[name]
+                )
+        return {**found, **self._hyper_curvature()}, probes
 
     def solve(self, proximal: dict[str, float]) -> Variables:
         if self.energy.regularisers:

@@ -161,12 +161,15 @@ def _prox(energy: LiftedEnergy, name: str, v: Array, tau: Any) -> Array:
     """
     node, penalty = energy.network.node(name), energy.penalty
     tau = jnp.asarray(tau, v.dtype)
-    if tau.ndim and not node.potential.separable:
+    every = tau.ndim == v.ndim
+    if every and not node.potential.separable:
         raise ValueError(
             f"node {name!r} has the activation {type(node.potential).__name__}, which is not "
             "separable: a step for every entry (Adam) has no prox there; use Plain() or Nesterov()"
         )
-    steps = 0 if tau.ndim else None
+    if tau.ndim and not every:  # a step for every copy in a stack
+        tau = jnp.broadcast_to(tau, v.shape[1:])
+    steps = 0 if every else None
     if name in energy.activity:
         v = jax.vmap(energy.activity[name].prox, (0, steps))(v, tau)
     weighted = scaled(energy.weight(name), tau)

@@ -66,7 +66,10 @@ class Lipschitz(AbstractStepSize):
             constants, state = block.curvature(state, self.power_iterations)
         # Nothing but the prox acts where all children have the weight 0.
         least = float(jnp.finfo(jax.tree.leaves(block.x)[0].dtype).tiny) ** 0.5
-        steps = {name: self.scale / jnp.maximum(constants[name], least) for name in block.x}
+        steps: Steps = {
+            name: jax.tree.map(lambda c: self.scale / jnp.maximum(c, least), constants[name])
+            for name in block.x
+        }
         return times(steps, factor), state
 
     def held(self, block: AbstractBlock, state: Any) -> Any:
@@ -162,11 +165,18 @@ def times(steps: Steps, factor: Any) -> Steps:
     if factor is None:
         return steps
     if isinstance(factor, float):
-        return {name: factor * step for name, step in steps.items()}
+        return jax.tree.map(lambda step: factor * step, steps)
     return {
-        name: jax.tree.map(lambda f, step=step: f * step, factor[name])
+        name: jax.tree.map(jnp.multiply, factor[name], _spread(step, factor[name]))
         for name, step in steps.items()
     }
+
+
+def _spread(step: Any, like: Any) -> Any:
+    """A step for all, or one in the form of the variable, in the latter."""
+    if jax.tree.structure(step) == jax.tree.structure(like):
+        return step
+    return jax.tree.map(lambda _: step, like)
 
 
 def proximal_step(
@@ -175,8 +185,7 @@ def proximal_step(
     """The prox of `start` less the direction times the steps."""
     ahead = {}
     for name, step in steps.items():
-        whole = jax.tree.structure(step) == jax.tree.structure(start[name])
-        sizes = step if whole else jax.tree.map(lambda _, s=step: s, start[name])
+        sizes = _spread(step, start[name])
         ahead[name] = jax.tree.map(
             lambda x, d, s: jnp.asarray(x - s * d, x.dtype), start[name], direction[name], sizes
         )

@@ -80,6 +80,11 @@ class OneSweep(AbstractGradientMethod):
     def prepare(
         self, energy: LiftedEnergy, params: Params, x: Array, y: Array, key: PRNGKeyArray
     ) -> tuple:
+        if any(node.copies for node in energy.network.nodes):
+            raise ValueError(
+                "the network has stacks, whose layers one sweep meets one after the other; "
+                "give the network itself"
+            )
         if self.mirror and (energy.activity or isinstance(energy.penalty, Quadratic)):
             raise ValueError(
                 "mirror steps are those of the Bregman and the lifted penalty without activity "

@@ -23,6 +23,8 @@ from liftax.networks._proximal import dscp as dscp
 from liftax.networks._residual import gradient_resnet as gradient_resnet
 from liftax.networks._residual import resnet as resnet
 from liftax.networks._segments import forward_in_segments as forward_in_segments
+from liftax.networks._stack import Stacking as Stacking
+from liftax.networks._stack import stack as stack
 from liftax.networks._transformer import transformer as transformer
 from liftax.networks._units import units as units
 from liftax.networks._unrolled import Prior as Prior

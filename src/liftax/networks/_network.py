@@ -1,5 +1,6 @@
 """A network: a directed acyclic graph of proximal nodes."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine import AbstractAffine, Normalisation, Residual
-from liftax.networks._node import Node
+from liftax.networks._climb import climb
+from liftax.networks._node import Node, Params, States
 from liftax.potentials import AbstractPotential
-
-Params = dict[str, Any]
-States = dict[str, Array]
 
 INPUT = "input"
 
@@ -34,12 +33,13 @@ class Network(eqx.Module):
     def __check_init__(self) -> None:
         if not self.nodes:
             raise ValueError("nodes is empty; a network needs at least one node")
-        known = {INPUT}
+        known, stacks = {INPUT}, {node.name for node in self.nodes if node.copies}
         for node in self.nodes:
             if node.name in known:
                 raise ValueError(f"two nodes are named {node.name!r}; give each a name of its own")
             for parent in node.parents:
-                if parent not in known:
+                # Copies of a stack read earlier ones of another.
+                if parent not in known and not (node.copies and parent in stacks):
                     raise ValueError(
                         f"node {node.name!r} has the parent {parent!r}, which is no earlier node "
                         f"(known here: {', '.join(sorted(known))}); order nodes parents first"
@@ -73,7 +73,9 @@ class Network(eqx.Module):
         shapes = {INPUT: tuple(self.input_shape)}
         for node in self.nodes:
             try:
-                shapes[node.name] = node.affine.out_shape(*(shapes[p] for p in node.parents))
+                # The shape of a stack is known without the stacks that it reads shifted.
+                given = (shapes.get(p, ()) for p in node.parents)
+                shapes[node.name] = node.affine.out_shape(*given)
             except ValueError as error:
                 raise ValueError(f"node {node.name!r}: {error}") from None
         return shapes
@@ -96,6 +98,14 @@ class Network(eqx.Module):
             for position, parent in enumerate(node.parents)
             if parent == name
         )
+
+    @property
+    def families(self) -> tuple[tuple[str, ...], ...]:
+        """Nodes whose activations meet in one penalty: a node and its parents, for every node.
+
+        A stack has two, of its first copy and of the others.
+        """
+        return tuple((node.name, *parents) for node in self.nodes for parents in node.readings)
 
     def init(self, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Params:
         """Random parameters by node name.
@@ -175,12 +185,16 @@ class Network(eqx.Module):
 
         `moves` are added to the pre-activations of the nodes that they name.
         """
-        states, z = {INPUT: x}, {}
-        for node in self.at(params).nodes:
-            z[node.name] = self.preactivation(params, states, node.name)
-            if moves and node.name in moves:
-                z[node.name] = z[node.name] + moves[node.name]
-            states[node.name] = jax.vmap(node.potential.activation)(z[node.name])
+        states, z, moves = {INPUT: x}, {}, moves or {}
+        for copies, run in itertools.groupby(self.at(params).nodes, lambda node: node.copies):
+            if copies:
+                states, z = climb(tuple(run), params, states, z, moves)
+                continue
+            for node in run:
+                z[node.name] = self.preactivation(params, states, node.name)
+                if node.name in moves:
+                    z[node.name] = z[node.name] + moves[node.name]
+                states[node.name] = jax.vmap(node.potential.activation)(z[node.name])
         return states, z
 
     def __call__(self, params: Params, x: Float[Array, "samples ..."]) -> Array:

@@ -2,12 +2,16 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array
 
-from liftax.affine import AbstractAffine, AbstractBilinear
+from liftax.affine import AbstractAffine, AbstractBilinear, Stacked
 from liftax.potentials import AbstractPotential, potential
+
+Params = dict[str, Any]
+States = dict[str, Array]
 
 
 class Node(eqx.Module):
@@ -74,3 +78,21 @@ class Node(eqx.Module):
     def owner(self) -> str:
         """The node under whose name the affine parameters are kept."""
         return self.name if self.tied_to is None else self.tied_to
+
+    @property
+    def copies(self) -> int:
+        """Number of equal nodes of many layers that this one holds; 0 for a node of its own."""
+        return self.affine.copies if isinstance(self.affine, Stacked) else 0
+
+    @property
+    def slots(self) -> tuple[tuple[int, ...], ...]:
+        """For each parent of the map itself its positions in `parents`; see `Stacked.slots`."""
+        if isinstance(self.affine, Stacked):
+            return self.affine.slots
+        return tuple((position,) for position in range(len(self.parents)))
+
+    @property
+    def readings(self) -> tuple[tuple[str, ...], ...]:
+        """Names of what is read together: all parents; by the first copy and by the others."""
+        copies = (0, -1) if self.copies else (0,)
+        return tuple(tuple(self.parents[slot[k]] for slot in self.slots) for k in copies)

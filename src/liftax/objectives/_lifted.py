@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.networks import INPUT, Network, Params, States
+from liftax.networks import INPUT, Network, Params, Stacking, States, stack
 from liftax.penalties import AbstractLoss, AbstractPenalty, Bregman
 from liftax.potentials import AbstractPotential, AbstractRegulariser, SoftThreshold
 
@@ -124,6 +124,28 @@ class LiftedEnergy(eqx.Module):
         network = self.network.at(params)
         return self if network is self.network else self._with(network=network)
 
+    def stacked(self, least: int = 4) -> tuple["LiftedEnergy", Stacking] | None:
+        """The same energy of the network with its equal layers as stacks, and the stacking.
+
+        Layers are equal if their weights and activity terms are too, and none has a regulariser.
+        None if fewer than `least` repeat.
+        """
+
+        def alike(name: str) -> Any:
+            term = self.activity.get(name)
+            own = object() if name in self.regularisers else None
+            return self.weights.get(name, 1.0), None if term is None else term.threshold, own
+
+        found = stack(self.network, least, alike)
+        if found is None:
+            return None
+        names = found.network.shapes
+        kept = {
+            field: {name: term for name, term in terms.items() if name in names}
+            for field, terms in (("weights", self.weights), ("activity", self.activity))
+        }
+        return self._with(network=found.network, **kept), found
+
     def _with(self, **changes: Any) -> "LiftedEnergy":
         # What the library changes needs no check, and may be traced.
         new = object.__new__(LiftedEnergy)
@@ -219,17 +241,18 @@ class LiftedEnergy(eqx.Module):
         r = jax.vmap(lambda u, z: loss.residual(potential, u, z))(states[name], z[name])
         return scaled(self.weight(name), r)
 
-    def gaps(self, states: States, z: dict[str, Array]) -> dict[str, Float[Array, ""]]:
-        r"""Root mean square over entries of $u_j - \sigma_j(z_j)$, for every hidden node."""
-        return {
-            name: jnp.sqrt(
-                jnp.mean(
-                    (states[name] - jax.vmap(self.network.node(name).potential.activation)(z[name]))
-                    ** 2
-                )
-            )
-            for name in self.network.hidden
-        }
+    def gaps(self, states: States, z: dict[str, Array]) -> dict[str, Float[Array, "..."]]:
+        r"""Root mean square over entries of $u_j - \sigma_j(z_j)$, for every hidden node.
+
+        For each of its copies if the node is a stack.
+        """
+        gaps = {}
+        for name in self.network.hidden:
+            node = self.network.node(name)
+            difference = states[name] - jax.vmap(node.potential.activation)(z[name])
+            axes = tuple(k for k in range(difference.ndim) if k != 1) if node.copies else None
+            gaps[name] = jnp.sqrt(jnp.mean(difference**2, axes))
+        return gaps
 
     def _cost(self, name: str, u: Array, z: Array) -> Float[Array, ""]:
         return self.loss_at(name).value(self.network.node(name).potential, u, z)

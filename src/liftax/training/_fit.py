@@ -16,6 +16,7 @@ from liftax.training._engine import Problem, Transform, start
 from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
 from liftax.training._run import INSPECTED, Callback, Checkpoints, Run
+from liftax.training._stacking import layers
 from liftax.training._stream import Stream
 
 
@@ -33,6 +34,7 @@ def fit(
     params: Params | Result | None = None,
     dtype: Any = jnp.float32,
     products: DTypeLike | None = None,
+    stack: bool | None = None,
     checkpoints: Checkpoints | None = None,
     progress: bool | None = None,
     callback: Callback | Sequence[Callback] = (),
@@ -64,6 +66,10 @@ def fit(
         products: type that the factors of matrix products are rounded to, as `rounded_products`
             does; ``jnp.bfloat16`` makes training of wide layers several times faster where the
             processor multiplies that. None leaves them as they are.
+        stack: whether equal layers are kept as stacks, see `networks.stack`: the same steps (but
+            for the random numbers that step sizes start from) in a program whose size and time to
+            compile do not grow with depth, and on a GPU one batched product for all layers. None
+            does so where the method's order is `Jacobi` or `RedBlack`.
         checkpoints: where to save, and whether to resume.
         progress: show a bar; None shows one on a terminal only.
         callback: one or several, such as `EarlyStopping` and `Best`; each is called after every
@@ -85,20 +91,22 @@ def fit(
             f"transform: {type(method).__name__} keeps the activations of all samples from step to "
             "step, which new inputs would invalidate; transform the data, or use mini-batches"
         )
+    energy, given = layers(energy, method, stack)
     train, held_out = parts(data, validation)
     source, size, (x, y) = _opened(energy, train, method, dtype, batch_size, stream)
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation")
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
     initial = before.params if before else params
-    initial = energy.network.init(key, dtype) if initial is None else initial
+    initial = given.energy.network.init(key, dtype) if initial is None else initial
     # The loop donates its buffers; the caller's parameters stay alive in this copy.
     initial = jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), initial)
+    initial = given.stacked(initial)
     problem = Problem(energy, method, x, y, transform, products)
     carry = start(problem, initial, size, jax.random.fold_in(key, 1))
     if before is not None:
         carry = carry._replace(state=_continued(before.state, carry.state))
-    run = Run(problem, carry, (source, check), seed, size, epochs, checkpoints)
+    run = Run((problem, given), carry, (source, check), seed, size, epochs, checkpoints)
     return run.go(progress, [callback] if callable(callback) else callback)
 
 

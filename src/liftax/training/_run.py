@@ -32,6 +32,7 @@ from liftax.training._engine import (
 from liftax.training._history import History
 from liftax.training._progress import Bar, Progress, Silent, on_terminal
 from liftax.training._result import Result
+from liftax.training._stacking import Layers
 from liftax.training._stream import Stream, checksums
 
 Callback = Callable[[History, Params], bool | None]
@@ -64,7 +65,7 @@ class Run:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: tuple[Problem, Layers],
         carry: Carry,
         data: tuple[Stream | Batches | None, tuple[Array, Array] | None],
         seed: int,
@@ -72,10 +73,11 @@ class Run:
         epochs: int,
         checkpoints: Checkpoints | None,
     ):
-        self.problem, self.carry, (self.stream, self.check) = problem, carry, data
+        (self.problem, self.layers), self.carry = problem, carry
+        self.stream, self.check = data
         self.seed, self.size, self.epochs, self.checkpoints = seed, size, epochs, checkpoints
-        self.samples = len(problem.x) if self.stream is None else self.stream.samples
-        self.per_epoch = 1 if problem.method.full_batch else self.samples // size
+        self.samples = len(self.problem.x) if self.stream is None else self.stream.samples
+        self.per_epoch = 1 if self.problem.method.full_batch else self.samples // size
         self.step, self.seconds, self.history = 0, 0.0, History()
         self.fingerprint = "" if checkpoints is None else self.identity()
         if checkpoints is not None:
@@ -98,8 +100,8 @@ class Run:
         with Bar(label, total, per_step) if shown else contextlib.nullcontext(Silent()) as bar:
             reason = self.loop(bar, callbacks, piece)
         return Result(
-            self.problem.energy,
-            self.carry.params,
+            self.layers.energy,
+            self.layers.plain(self.carry.params),
             self.carry.state,
             self.history,
             reason,
@@ -129,7 +131,8 @@ class Run:
             self.close_epoch(epoch + 1, self.means(self.per_epoch))
             self.save()
             # All of them are called, also those behind one that stops the run.
-            if any([callback(self.history, self.carry.params) for callback in callbacks]):
+            params = self.layers.plain(self.carry.params) if callbacks else {}
+            if any([callback(self.history, params) for callback in callbacks]):
                 return Reason.STOPPED
         return Reason.COMPLETED
 
@@ -193,7 +196,8 @@ class Run:
     def observed(self) -> dict[str, float]:
         """Energy and gaps at the method's activations, and the validation figures."""
         value, gaps = inspect(self.problem, self.carry.params, self.carry.state, INSPECTED)
-        row = {"energy": float(value), **{f"gap/{n}": float(g) for n, g in gaps.items()}}
+        named = self.layers.gaps(gaps)
+        row = {"energy": float(value), **{f"gap/{name}": gap for name, gap in named.items()}}
         if self.check is not None:
             loss, metric = evaluate(self.problem.energy, self.carry.params, *self.check)
             name = "accuracy" if self.labels else "mse"

@@ -1,0 +1,263 @@
+"""Equal layers of a network as stacks."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from liftax.affine import (
+    AbstractAffine,
+    Dense,
+    Identity,
+    Link,
+    Pointwise,
+    Residual,
+    Stacked,
+    Sum,
+    TransposedDense,
+)
+from liftax.networks._network import INPUT, Network
+from liftax.networks._node import Node, Params, States
+
+# Layers that repeat later than after so many nodes are not looked for.
+_LONGEST = 8
+_PRODUCTS = (Dense, TransposedDense, Pointwise, Identity)
+
+
+class Stacking(NamedTuple):
+    """A network, and the same with runs of equal layers as stacks.
+
+    Attributes:
+        plain: the network.
+        network: with stacks, each under the name of its first node.
+        copies: the names of the nodes in each stack.
+    """
+
+    plain: Network
+    network: Network
+    copies: dict[str, tuple[str, ...]]
+
+    def stacked(self, params: Params) -> Params:
+        """Parameters of the plain network for the stacked one."""
+        inside = {name for names in self.copies.values() for name in names}
+        joined = {
+            stack: jax.tree.map(lambda *leaves: jnp.stack(leaves), *[params[n] for n in names])
+            for stack, names in self.copies.items()
+            if stack in params
+        }
+        return {**{k: v for k, v in params.items() if k not in inside}, **joined}
+
+    def unstacked(self, params: Params) -> Params:
+        """Parameters of the stacked network for the plain one, in its order."""
+        apart = dict(params)
+        for stack, names in self.copies.items():
+            if stack in params:
+                theta = apart.pop(stack)
+                for place, name in enumerate(names):
+                    apart[name] = jax.tree.map(lambda leaf, k=place: leaf[k], theta)
+        return {node.name: apart[node.name] for node in self.plain.nodes if node.name in apart} | {
+            key: value for key, value in apart.items() if key not in self.plain.shapes
+        }
+
+    def unstacked_states(self, states: States) -> States:
+        """States, or pre-activations, of the stacked network for the plain one."""
+        apart = {}
+        for name, array in states.items():
+            names = self.copies.get(name)
+            apart |= (
+                {name: array}
+                if names is None
+                else {own: array[:, place] for place, own in enumerate(names)}
+            )
+        return apart
+
+
+def stack(
+    network: Network, least: int = 4, alike: Callable[[str], Any] = lambda name: None
+) -> Stacking | None:
+    r"""Find runs of layers that repeat, and make stacks of them.
+
+    Layers repeat after a number of nodes, the period: the same maps and potentials, and parents
+    that move along by one period or are the same for all. Each node of the period becomes a stack
+    whose copies are updated by one batched product, so that a program's size does not grow with
+    depth. The period is so long that no two copies in a stack interact: two layers of an MLP, two
+    blocks of a residual network. A sweep over the stacks in the order `Jacobi` is the sweep over
+    the layers, and so is one in `RedBlack` along a chain; with shortcuts the stacks may be coloured
+    otherwise. `GaussSeidel` goes from stack to stack, which is another order.
+
+    Left alone are the output, nodes that learn hyper-parameters, whose potential is not separable,
+    whose map is no (sum of) matrix products, or that share parameters with nodes outside.
+
+    Args:
+        network: the graph.
+        least: copies that make a stack worth it.
+        alike: of a node's name, what else has to agree.
+
+    Returns:
+        The stacking, or None if nothing repeats often enough.
+    """
+    runs: list[_Run] = []
+    begin, last = 0, len(network.nodes) - 1
+    search = _Search(network, least, alike)
+    while begin < last:
+        found = search.longest(begin, runs)
+        if found:
+            runs.append(found)
+        begin = found.end if found else begin + 1
+    return _built(network, runs) if runs else None
+
+
+class _Run(NamedTuple):
+    """`copies` times `period` nodes from the number `begin` on."""
+
+    begin: int
+    period: int
+    copies: int
+
+    @property
+    def end(self) -> int:
+        return self.begin + self.period * self.copies
+
+    def place(self, number: int) -> tuple[int, int] | None:
+        """The number of the stack's first node, and of the copy, of a node in the run."""
+        if not self.begin <= number < self.end:
+            return None
+        copy, offset = divmod(number - self.begin, self.period)
+        return self.begin + offset, copy
+
+
+class _Search:
+    """Looks for runs in a network; nodes by number, the input being -1."""
+
+    def __init__(self, network: Network, least: int, alike: Callable[[str], Any]):
+        self.nodes, self.shapes = network.nodes, network.shapes
+        self.least, self.alike = least, alike
+        self.number = {INPUT: -1, **{node.name: k for k, node in enumerate(network.nodes)}}
+        self.ties = [(k, self.number[n.tied_to]) for k, n in enumerate(self.nodes) if n.tied_to]
+
+    def longest(self, begin: int, earlier: list[_Run]) -> _Run | None:
+        best = None
+        for period in range(1, _LONGEST + 1):
+            run = _Run(begin, period, self.copies(begin, period))
+            # A few nodes more are not worth a longer period.
+            better = best is None or run.end >= best.end + period
+            if run.copies >= self.least and better and self.fits(run, earlier):
+                best = run
+        return best
+
+    def copies(self, begin: int, period: int) -> int:
+        end = begin + period
+        if end > len(self.nodes) - 1 or not all(map(self.suits, self.nodes[begin:end])):
+            return 0
+        while end < len(self.nodes) - 1 and self.repeats(end, begin, period):
+            end += 1
+        return (end - begin) // period
+
+    def suits(self, node: Node) -> bool:
+        return _of_products(node.affine) and node.potential.separable and not node.learn
+
+    def repeats(self, number: int, begin: int, period: int) -> bool:
+        """Whether a node is like the one a period before."""
+        node, before = self.nodes[number], self.nodes[number - period]
+        same = [(n.affine, n.potential, n.learn, self.alike(n.name)) for n in (node, before)]
+        if eqx.tree_equal(*same) is not True or len(node.parents) != len(before.parents):
+            return False
+        if (node.tied_to is None) != (before.tied_to is None):
+            return False
+        if node.tied_to and self.number[node.tied_to] - self.number[before.tied_to or ""] != period:
+            return False
+        return all(
+            self.shapes[p] == self.shapes[q]
+            and self.number[p] - self.number[q]
+            in ((0, period) if self.number[p] < begin else (period,))
+            for p, q in zip(node.parents, before.parents, strict=True)
+        )
+
+    def fits(self, run: _Run, earlier: list[_Run]) -> bool:
+        """Whether parents and shared parameters are where a stack can have them."""
+        inside = range(run.begin, run.end)
+        if any((user in inside) != (owner in inside) for user, owner in self.ties):
+            return False
+        for offset in range(run.period):
+            number = run.begin + offset
+            found = {(self.nodes[number].name, "each")}
+            for slot, parent in enumerate(self.nodes[number].parents):
+                place, link = self.number[parent], self.link(run, number, slot)
+                if place < run.begin and any(r.place(place) for r in earlier):
+                    return False
+                if link == "shifted":
+                    if place < run.begin - run.period or self.shape(place) != self.shape(
+                        place + run.period
+                    ):
+                        return False
+                    place += run.period
+                found.add((self.nodes[place].name if place >= 0 else INPUT, str(link)))
+            # Two copies of a stack in one penalty would interact.
+            if len({name for name, _ in found}) < len(found):
+                return False
+        return True
+
+    def link(self, run: _Run, number: int, slot: int) -> Link:
+        """How the first copy reads a parent."""
+        here, there = (self.nodes[k].parents[slot] for k in (number, number + run.period))
+        if self.number[here] == self.number[there]:
+            return "shared"
+        return "each" if self.number[here] >= run.begin else "shifted"
+
+    def shape(self, number: int) -> tuple[int, ...]:
+        return self.shapes[self.nodes[number].name if number >= 0 else INPUT]
+
+
+def _of_products(affine: AbstractAffine) -> bool:
+    """Whether a stack of such maps is a batched matrix product."""
+    if isinstance(affine, Sum):
+        return all(map(_of_products, affine.maps))
+    if isinstance(affine, Residual):
+        numbers = (*affine.shortcut, *affine.argument, affine.factor)
+        plain = affine.bound is None and all(isinstance(c, int | float) for c in numbers)
+        return plain and _of_products(affine.map)
+    return isinstance(affine, _PRODUCTS)
+
+
+def _built(network: Network, runs: list[_Run]) -> Stacking:
+    search = _Search(network, 0, lambda name: None)
+    nodes: list[Node] = []
+    copies: dict[str, tuple[str, ...]] = {}
+    for number, node in enumerate(network.nodes):
+        run = next((run for run in runs if run.place(number)), None)
+        if run is None:
+            nodes.append(_reading(node, search, runs))
+        elif number < run.begin + run.period:
+            nodes.append(_stacked(node, search, run))
+            names = [n.name for n in network.nodes[number : run.end : run.period]]
+            copies[node.name] = tuple(names)
+    return Stacking(network, Network(tuple(nodes), network.input_shape), copies)
+
+
+def _stacked(node: Node, search: _Search, run: _Run) -> Node:
+    number, links, parents = search.number[node.name], [], []
+    for slot, parent in enumerate(node.parents):
+        link = search.link(run, number, slot)
+        links.append(link)
+        parents.append(parent)
+        if link == "shifted":
+            parents.append(search.nodes[search.number[parent] + run.period].name)
+    affine = Stacked(node.affine, run.copies, tuple(links))
+    return Node(node.name, affine, node.potential, tuple(parents), node.tied_to)
+
+
+def _reading(node: Node, search: _Search, runs: list[_Run]) -> Node:
+    """A node of its own, which may read from stacks."""
+    links: list[Link] = []
+    parents = []
+    for parent in node.parents:
+        places = [run.place(search.number[parent]) for run in runs]
+        place = next((place for place in places if place), None)
+        links.append("shared" if place is None else place[1])
+        parents.append(parent if place is None else search.nodes[place[0]].name)
+    if set(links) == {"shared"}:
+        return node
+    affine = Stacked(node.affine, 0, tuple(links))
+    return Node(node.name, affine, node.potential, tuple(parents), node.tied_to, node.learn)

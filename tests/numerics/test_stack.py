@@ -1,0 +1,184 @@
+"""Equal layers as stacks: the same network, the same sweeps, a program that depth leaves alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import liftax
+from liftax import blocks
+from liftax.blocks import Fixed, Jacobi, Lipschitz, Nesterov, ProximalGradient, RedBlack, StateBlock
+from liftax.networks import Network, Node, Stacking, stack
+from liftax.potentials import ElasticNet, SoftThreshold
+from liftax.training import Checkpoints
+
+NETWORKS = {
+    "chain": liftax.mlp([5, *[4] * 10, 3], activation="relu"),
+    "shortcuts": liftax.resnet(5, 4, 9, 3, activation="tanh"),
+    "tied": liftax.networks.gradient_resnet(4, 3, 8),
+}
+STACKED = {
+    "chain": [("layer2", 4), ("layer3", 4)],
+    "shortcuts": [(name, 4) for name in ("a1", "u1", "a2", "u2")],
+    "tied": [(name, 4) for name in ("a1", "u1", "a2", "u2")],
+}
+
+
+def found(network: Network) -> Stacking:
+    stacking = stack(network)
+    assert stacking is not None
+    return stacking
+
+
+def inputs(network: Network, samples: int = 6) -> tuple[jax.Array, jax.Array]:
+    x = jax.random.normal(jax.random.key(1), (samples, *network.input_shape), jnp.float64)
+    shape = network.shapes[network.output]
+    return x, jax.nn.softmax(jax.random.normal(jax.random.key(2), (samples, *shape), jnp.float64))
+
+
+def close(one: dict, other: dict, rtol: float) -> None:
+    assert one.keys() == other.keys()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol), one, other)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_stacked_network_is_the_network(name: str) -> None:
+    network = NETWORKS[name]
+    stacking = found(network)
+    assert [(n.name, n.copies) for n in stacking.network.nodes if n.copies] == STACKED[name]
+    params = network.init(jax.random.key(0), jnp.float64)
+    joined = stacking.stacked(params)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, stacking.unstacked(joined), params))
+    x, _ = inputs(network)
+    states, z = network.forward(params, x)
+    of_stacks, z_of_stacks = stacking.network.forward(joined, x)
+    close(stacking.unstacked_states(of_stacks), states, 1e-12)
+    again = {n: stacking.network.preactivation(joined, of_stacks, n) for n in z_of_stacks}
+    close(stacking.unstacked_states(again), z, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "order", "step"),
+    [
+        ("chain", RedBlack(), ProximalGradient(Lipschitz(power_iterations=60))),
+        ("tied", Jacobi(), ProximalGradient(Fixed(0.1), Nesterov())),
+    ],
+)
+def test_sweeps_over_stacks_are_sweeps_over_layers(name, order, step) -> None:
+    energy = liftax.LiftedEnergy(NETWORKS[name])
+    both = energy.stacked()
+    assert both is not None
+    other, stacking = both
+    plain = energy.network.init(jax.random.key(0), jnp.float64)
+    x, y = inputs(energy.network)
+    method = liftax.BlockCoordinateDescent(order=order, state_step=step, parameter_step=step)
+    ends = []
+    for one, params in ((energy, plain), (other, stacking.stacked(plain))):
+        state = method.init(one, params, x, y, jax.random.key(3))
+        move = jax.jit(lambda params, state, one=one: method.step(one, params, state, x, y))
+        for _ in range(3):
+            params, state, *_ = move(params, state)
+        ends.append((params, state.hidden))
+    close(stacking.unstacked(ends[1][0]), ends[0][0], 1e-5)
+    close(stacking.unstacked_states(ends[1][1]), ends[0][1], 1e-9)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_constants_of_stacks_are_those_of_their_layers(name: str) -> None:
+    energy = liftax.LiftedEnergy(NETWORKS[name])
+    both = energy.stacked()
+    assert both is not None
+    other, stacking = both
+    params = energy.network.init(jax.random.key(0), jnp.float64)
+    x, y = inputs(energy.network)
+    constants = []
+    for one, theta in ((energy, params), (other, stacking.stacked(params))):
+        states, z, _ = one.clamp(x, y, theta)
+        block = StateBlock(one, theta, states, z, one.network.hidden)
+        probes = blocks.state_probes(one.network, jax.random.key(4), x.dtype, one.network.hidden)
+        constants.append(block.curvature(probes, 300)[0])
+    apart = {
+        own: value.reshape(-1)[place]
+        for name, value in constants[1].items()
+        for place, own in enumerate(stacking.copies.get(name, (name,)))
+    }
+    close(apart, constants[0], 1e-6)
+
+
+def test_the_program_does_not_grow_with_depth() -> None:
+    def equations(depth: int) -> int:
+        both = liftax.LiftedEnergy(liftax.mlp([5, *[4] * depth, 3])).stacked()
+        assert both is not None
+        energy = both[0]
+        params = jax.eval_shape(
+            lambda key: energy.network.init(key, jnp.float64), jax.random.key(0)
+        )
+        x, y = jnp.zeros((6, 5)), jnp.zeros((6, 3))
+        method = liftax.Contrastive(optax.sgd(0.1), order=Jacobi())
+
+        def step(params: dict) -> dict:
+            state = method.init(energy, params, x, y, jax.random.key(0))
+            return method.step(energy, params, state, x, y).params
+
+        return str(jax.make_jaxpr(step)(params)).count(" = ")
+
+    assert equations(12) == equations(40)
+
+
+def test_a_run_with_stacks_speaks_of_layers(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(24, 5)).astype(np.float32)
+    data = (x, (x[:, 0] > 0).astype(np.int64))
+    network = liftax.mlp([5, *[4] * 10, 2])
+    method = liftax.Contrastive(optax.sgd(0.1), inner=2, order=RedBlack())
+    seen = []
+
+    def run(epochs: int, **more) -> liftax.Result:
+        return liftax.fit(network, data, method, epochs=epochs, batch_size=8, **more)
+
+    whole = run(2, callback=lambda history, params: seen.append(params.keys()))
+    apart = run(2, stack=False)
+    names = [node.name for node in network.nodes]
+    assert list(whole.params) == names and set(seen[0]) == set(names)
+    assert whole.history.last.keys() == apart.history.last.keys()
+    # Step sizes start from other random numbers.
+    close(whole.params, apart.params, 2e-2)
+    np.testing.assert_array_equal(whole.predict(x), network(whole.params, jnp.asarray(x)))
+    run(1, checkpoints=Checkpoints(tmp_path))
+    resumed = run(2, checkpoints=Checkpoints(tmp_path, resume=True))
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, resumed.params, whole.params))
+
+
+def test_what_is_no_stack() -> None:
+    def layers(**more) -> Network:
+        nodes = [Node("layer0", liftax.affine.Dense(4), "relu", "input")]
+        nodes += [
+            Node(f"layer{j}", liftax.affine.Dense(4), SoftThreshold(0.1), f"layer{j - 1}", **more)
+            for j in range(1, 10)
+        ]
+        return Network(tuple(nodes), (4,))
+
+    assert stack(layers()) is not None
+    assert stack(layers(), least=5) is None
+    assert stack(layers(learn="threshold")) is None
+    pulled = liftax.LiftedEnergy(layers(), regularisers={"layer4": ElasticNet(0.1, 0.1)})
+    assert pulled.stacked() is None
+    weighted = liftax.LiftedEnergy(layers(), weights={"layer4": 2.0})
+    assert weighted.stacked() is None
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        (liftax.OneSweep(optax.sgd(0.1)), "orders Jacobi"),
+        (liftax.BlockCoordinateDescent(order=Jacobi(), parameter_step=blocks.Solve()), "closed"),
+    ],
+)
+def test_stacks_that_cannot_be_are_refused(method, why) -> None:
+    network, data = liftax.mlp([5, *[4] * 10, 2]), (np.zeros((8, 5)), np.zeros(8, int))
+    with pytest.raises(ValueError, match=f"stack=True, but .*{why}"):
+        liftax.fit(network, data, method, stack=True)
+    stacking = found(network)
+    with pytest.raises(ValueError, match="has stacks"):
+        liftax.fit(stacking.network, data, liftax.OneSweep(optax.sgd(0.1)))
