@@ -22,7 +22,7 @@ LAYERS = (
     ("penalties",),
     ("objectives",),
     ("blocks",),
-    ("methods", "diagnostics"),
+    ("methods", "diagnostics", "parallel"),
     ("training",),
     ("importing", "exporting"),
     ("restoration",),

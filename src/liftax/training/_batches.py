@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from liftax.objectives import LiftedEnergy
+from liftax.parallel import Placement
 from liftax.training._prepare import checked
 
 _TOGETHER = 8  # batches on the device at a time
@@ -25,7 +26,10 @@ class Batches:
         count: batches of an epoch.
         steps: batches that are on the device at a time.
         first: the first batch.
+        place: where batches are to lie; every process goes through all of them.
     """
+
+    place: Placement | None = None
 
     def __init__(self, energy: LiftedEnergy, given: Iterable[Any], dtype: Any, stream: int | None):
         if isinstance(given, Iterator | np.ndarray | str | dict):
@@ -58,7 +62,7 @@ class Batches:
     def take(self, rows: Any) -> tuple[Array, Array]:
         """Samples of the first batch on the device."""
         x, y = self.first
-        return self._on_device(x[rows], y[rows])
+        return self._on_device(x[rows], y[rows], False)
 
     def shortened(self, piece: int) -> "Batches":
         """At most so many batches at a time."""
@@ -83,7 +87,7 @@ class Batches:
             pairs = [self._checked(batch) for batch in taken]
             self._place = start + len(taken)
             xs, ys = zip(*(pairs + pairs[:1] * (self.steps - len(pairs))), strict=True)
-            yield start, stop, *self._on_device(np.concatenate(xs), np.concatenate(ys))
+            yield start, stop, *self._on_device(np.concatenate(xs), np.concatenate(ys), True)
 
     def _pair(self, batch: Any) -> tuple[Any, Any]:
         if isinstance(batch, tuple | list):
@@ -102,9 +106,16 @@ class Batches:
         rows = np.resize(np.arange(len(x)), self.size)
         return x[rows], y[rows]
 
-    def _on_device(self, x: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:
+    def _on_device(self, x: np.ndarray, y: np.ndarray, divided: bool) -> tuple[Array, Array]:
         labels = np.issubdtype(y.dtype, np.integer) and y.ndim == 1
-        return jnp.asarray(x, self.dtype), jnp.asarray(y, jnp.int32 if labels else self.dtype)
+        kind, place = jnp.int32 if labels else self.dtype, self.place
+        if place is None:
+            return jnp.asarray(x, self.dtype), jnp.asarray(y, kind)
+        sharding = place.everywhere
+        if divided:
+            sharding = place.samples(1)
+            x, y = (a.reshape(-1, self.size, *a.shape[1:]) for a in (x, y))
+        return place.put(x, sharding, self.dtype), place.put(y, sharding, kind)
 
 
 def _length(given: Any) -> int:

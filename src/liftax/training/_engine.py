@@ -14,6 +14,7 @@ from liftax._iterate import between, scan
 from liftax.methods import AbstractMethod, Step
 from liftax.networks import Params
 from liftax.objectives import LiftedEnergy
+from liftax.parallel import Placement, constrained, sample_axes, shardings
 from liftax.training._products import rounded_products
 
 Transform = Callable[[PRNGKeyArray, Array, Array], tuple[Array, Array]]
@@ -39,7 +40,10 @@ class Carry(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """All that stays during training: what is minimised, how, on which arrays."""
+    """All that stays during training: what is minimised, how, on which arrays.
+
+    With a placement `x` and `y` of mini-batch methods hold whole batches, (steps, size, ...).
+    """
 
     energy: LiftedEnergy
     method: AbstractMethod
@@ -47,6 +51,8 @@ class Problem(NamedTuple):
     y: Array
     transform: Transform | None
     products: DTypeLike | None = None
+    place: Placement | None = None
+    axes: Any = None  # of the samples in the leaves of the method's state, see `sample_axes`
 
     def step(self, params: Params, state: Any, x: Array, y: Array) -> Step:
         """The method's step on a batch, its matrix products rounded if so wished."""
@@ -95,12 +101,10 @@ def metric(y: Array, output: Array) -> Float[Array, ""]:
 def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
     """Some steps of an epoch, in one program; a full-batch method ignores the order."""
     problem, span = work
-    energy, method, x, y, transform, _ = problem
+    energy, method, x, y, transform, *_ = problem
 
     def step(t: Array, carry: Carry) -> Carry:
-        rows = jax.lax.dynamic_slice(span.order, ((t - span.first) * span.size,), (span.size,))
-        labels = y if method.full_batch else y[rows]
-        inputs = x if method.full_batch else x[rows]
+        inputs, labels = _batch(problem, span, t - span.first)
         if transform is not None:
             inputs, labels = transform(jax.random.fold_in(span.key, t), inputs, labels)
         # Statistics of normalised nodes are those of the batch, fixed while the step computes.
@@ -111,9 +115,64 @@ def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
             carry.totals.loss + out.loss.astype(x.dtype),
             carry.totals.metric + metric(labels, out.output).astype(x.dtype),
         )
-        return Carry(network.averaged(carry.params, out.params), out.state, totals)
+        return settled(problem, Carry(network.averaged(carry.params, out.params), out.state, totals))
 
     return between(step, carry, span.start, span.stop)
+
+
+def _batch(problem: Problem, span: Span, number: Array) -> tuple[Array, Array]:
+    """Inputs and targets of a step, the number counted from the first one at hand."""
+    x, y, place = problem.x, problem.y, problem.place
+    if problem.method.full_batch:
+        return x, y
+    if place is None:
+        rows = jax.lax.dynamic_slice(span.order, (number * span.size,), (span.size,))
+        return x[rows], y[rows]
+    return constrained((x[number], y[number]), (place.samples(), place.samples()))
+
+
+def settled(problem: Problem, carry: Carry) -> Carry:
+    """Every array of a carry where the placement has it, which no step changes."""
+    place = problem.place
+    if place is None:
+        return carry
+    arrays, rest = eqx.partition(carry, eqx.is_array)
+    return eqx.combine(constrained(arrays, placed(problem, arrays)), rest)
+
+
+def placed(problem: Problem, carry: Carry) -> Carry:
+    """A sharding for every array of a carry."""
+    assert problem.place is not None
+    none = jax.tree.map(lambda _: -1, carry)
+    return shardings(problem.place, carry, none._replace(state=problem.axes))
+
+
+def state_axes(problem: Problem, params: Params, size: int, key: Array) -> Any:
+    """Which axis of each array in the method's state holds the samples."""
+    energy, method, x, y, *_ = problem
+
+    def shapes(samples: int) -> Any:
+        inputs = jax.ShapeDtypeStruct((samples, *energy.network.input_shape), x.dtype)
+        shape = energy.network.shapes[energy.network.output]
+        targets = jax.ShapeDtypeStruct((samples, *shape), x.dtype)
+        found = eqx.filter_eval_shape(
+            lambda p, x, y: method.init(energy, p, x, y, key), params, inputs, targets
+        )
+        return eqx.filter(found, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
+
+    return sample_axes(shapes(size), shapes(2 * size), size)
+
+
+@eqx.filter_jit
+def cleared(totals: Totals) -> Totals:
+    """Zeros, for the next epoch."""
+    return jax.tree.map(lambda t: jnp.where(jnp.isfinite(t), 0, 0).astype(t.dtype), totals)
+
+
+@eqx.filter_jit
+def settle(problem: Problem, carry: Carry) -> Carry:
+    """`settled` as a program of its own: a copy."""
+    return settled(problem, carry)
 
 
 @eqx.filter_jit
@@ -123,7 +182,7 @@ def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
     rows = slice(None) if method.full_batch else slice(0, size)
     state = method.init(energy, params, x[rows], target(energy, y[rows], x.dtype), key)
     zero = jnp.zeros((), x.dtype)
-    return Carry(params, state, Totals(zero, zero))
+    return settled(problem, Carry(params, state, Totals(zero, zero)))
 
 
 @eqx.filter_jit
@@ -140,11 +199,15 @@ def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple
 
 
 @eqx.filter_jit
-def evaluate(energy: LiftedEnergy, params: Params, x: Array, y: Array) -> tuple[Array, Array]:
-    """Mean loss and metric of the network on a data set, in batches."""
+def evaluate(
+    energy: LiftedEnergy, params: Params, x: Array, y: Array, place: Placement | None = None
+) -> tuple[Array, Array]:
+    """Mean loss and metric of the network on a data set, in batches, divided by the placement."""
     samples = x.shape[0]
     largest = max(math.prod(shape) for shape in energy.network.shapes.values())
     size = min(samples, _EVALUATION_BATCH, max(1, _ENTRIES // largest))
+    parts = 1 if place is None else place.parts
+    size = max(size // parts, 1) * parts
     whole = samples // size * size
 
     def measure(x: Array, y: Array) -> tuple[Array, Array]:
@@ -159,6 +222,8 @@ def evaluate(energy: LiftedEnergy, params: Params, x: Array, y: Array) -> tuple[
 
     zero = jnp.zeros((), x.dtype)
     blocks = tuple(a[:whole].reshape(-1, size, *a.shape[1:]) for a in (x, y))
+    if place is not None:
+        blocks = constrained(blocks, (place.samples(1), place.samples(1)))
     sums, _ = scan(batch, (zero, zero), blocks)
     if whole < samples:
         sums, _ = batch(sums, (x[whole:], y[whole:]))
@@ -166,7 +231,10 @@ def evaluate(energy: LiftedEnergy, params: Params, x: Array, y: Array) -> tuple[
 
 
 @eqx.filter_jit
-def shuffle(seed: Array, epoch: Array, samples: int) -> tuple[Array, PRNGKeyArray]:
+def shuffle(
+    seed: Array, epoch: Array, samples: int, place: Placement | None = None
+) -> tuple[Array, PRNGKeyArray]:
     """The order of the samples in an epoch, and its key: functions of seed and epoch only."""
     key = jax.random.fold_in(jax.random.key(seed), epoch)
-    return jax.random.permutation(key, samples), jax.random.fold_in(key, 1)
+    found = jax.random.permutation(key, samples), jax.random.fold_in(key, 1)
+    return found if place is None else constrained(found, (place.everywhere, place.everywhere))

@@ -1,18 +1,22 @@
 """`fit`: train a network by any method."""
 
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, DTypeLike
 
 from liftax.data import Dataset, Split
 from liftax.methods import AbstractMethod
 from liftax.networks import Network, Params
 from liftax.objectives import LiftedEnergy
+from liftax.parallel import Placement, choose_placement
 from liftax.training._batches import Batches
-from liftax.training._engine import Problem, Transform, start
+from liftax.training._engine import Carry, Problem, Transform, start, state_axes
 from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
 from liftax.training._run import INSPECTED, Callback, Checkpoints, Run
@@ -35,6 +39,7 @@ def fit(
     dtype: Any = jnp.float32,
     products: DTypeLike | None = None,
     stack: bool | None = None,
+    mesh: Mesh | Placement | Literal["auto"] | None = None,
     checkpoints: Checkpoints | None = None,
     progress: bool | None = None,
     callback: Callback | Sequence[Callback] = (),
@@ -70,6 +75,12 @@ def fit(
             for the random numbers that step sizes start from) in a program whose size and time to
             compile do not grow with depth, and on a GPU one batched product for all layers. None
             does so where the method's order is `Jacobi` or `RedBlack`.
+        mesh: devices that divide the work: a `jax.sharding.Mesh` with an axis ``"data"``, along
+            which each batch is divided (of full-batch methods all samples and their activations);
+            a `Placement` to divide the parameters too; ``"auto"`` to choose by
+            `choose_placement`, which says on standard error what it chose. The steps are those of
+            one device up to rounding. With several processes each reads the samples of its own
+            devices only, in an epoch's order; see ``liftax launch``.
         checkpoints: where to save, and whether to resume.
         progress: show a bar; None shows one on a terminal only.
         callback: one or several, such as `EarlyStopping` and `Best`; each is called after every
@@ -93,8 +104,10 @@ def fit(
         )
     energy, given = layers(energy, method, stack)
     train, held_out = parts(data, validation)
-    source, size, (x, y) = _opened(energy, train, method, dtype, batch_size, stream)
-    check = None if held_out is None else prepare(energy, held_out, dtype, "validation")
+    source, size = _opened(energy, train, method, dtype, batch_size, stream)
+    place = _placement(energy, mesh, source.samples if method.full_batch else size, progress)
+    source, (x, y) = _laid(source, size, method, place)
+    check = None if held_out is None else prepare(energy, held_out, dtype, "validation", place)
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
     initial = before.params if before else params
@@ -102,8 +115,8 @@ def fit(
     # The loop donates its buffers; the caller's parameters stay alive in this copy.
     initial = jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), initial)
     initial = given.stacked(initial)
-    problem = Problem(energy, method, x, y, transform, products)
-    carry = start(problem, initial, size, jax.random.fold_in(key, 1))
+    problem = Problem(energy, method, x, y, transform, products, place)
+    problem, carry = _started(problem, initial, size, jax.random.fold_in(key, 1))
     if before is not None:
         carry = carry._replace(state=_continued(before.state, carry.state))
     run = Run((problem, given), carry, (source, check), seed, size, epochs, checkpoints)
@@ -117,8 +130,8 @@ def _opened(
     dtype: Any,
     batch_size: int,
     stream: int | None,
-) -> tuple[Stream | Batches | None, int, tuple[Array, Array]]:
-    """Where batches come from if not from the device, their size, and the samples at hand."""
+) -> tuple[Stream | Batches, int]:
+    """Where batches come from, and their size."""
     batches = None if isinstance(data, Dataset | tuple) else Batches(energy, data, dtype, stream)
     size = batch_size if batches is None else batches.size
     outside = stream is not None or batches is not None
@@ -129,13 +142,66 @@ def _opened(
             f"{stream} for {type(method).__name__}"
         )
     if batches is not None:
-        return batches, size, batches.take(slice(None))
-    source = Stream(*checked(energy, data, dtype, "data"), dtype, 1)
+        return batches, size
+    source = Stream(*checked(energy, data, dtype, "data"), dtype, 0)
     size = min(size, source.samples)
     if stream is None:
-        return None, size, source.take(slice(None))
-    source = source._replace(steps=max(1, min(stream, source.samples) // size))
-    return source, size, source.take(slice(max(size, INSPECTED)))
+        return source, size
+    return source._replace(steps=max(1, min(stream, source.samples) // size)), size
+
+
+def _placement(
+    energy: LiftedEnergy,
+    mesh: Mesh | Placement | str | None,
+    samples: int,
+    progress: bool | None,
+) -> Placement | None:
+    """What `mesh` means; `samples` are divided."""
+    if mesh is None and jax.process_count() > 1:
+        raise ValueError(
+            f'there are {jax.process_count()} processes: give mesh="auto", or a mesh of all their '
+            "devices"
+        )
+    if mesh is None or isinstance(mesh, Placement):
+        place = mesh
+    elif isinstance(mesh, Mesh):
+        place = Placement(mesh)
+    elif mesh == "auto":
+        place = choose_placement(energy.network, samples)
+        if progress is not False and jax.process_index() == 0:
+            print(f"liftax: {place.why}", file=sys.stderr)
+    else:
+        raise ValueError(f'mesh must be a jax.sharding.Mesh, a Placement or "auto", got {mesh!r}')
+    if place is not None:
+        place.check(samples, "mesh")
+    return place
+
+
+def _laid(
+    source: Stream | Batches, size: int, method: AbstractMethod, place: Placement | None
+) -> tuple[Stream | Batches, tuple[Array, Array]]:
+    """The source with its placement, and the samples at hand: all, or the first ones."""
+    if isinstance(source, Batches):
+        source.place = place
+        return source, source.take(slice(None))
+    if place is not None:
+        # Every epoch's batches are laid out in its order, so that no step moves a sample.
+        steps = 0 if method.full_batch else source.steps or source.samples // size
+        source = source._replace(place=place, steps=steps)
+    return source, source.take(slice(max(size, INSPECTED) if source.steps else None))
+
+
+def _started(problem: Problem, params: Params, size: int, key: Array) -> tuple[Problem, Carry]:
+    """The problem with its state's axes, and the first carry."""
+    place = problem.place
+    if place is None:
+        return problem, start(problem, params, size, key)
+    axes = state_axes(problem, params, len(problem.x) if problem.method.full_batch else size, key)
+    problem = problem._replace(axes=axes)
+    params = jax.tree.map(lambda p: place.put(np.asarray(p), place.weights(p.shape)), params)
+    # Keys of other devices than the mesh's would not meet its arrays.
+    seed = place.put(np.asarray(jax.random.key_data(key)), place.everywhere)
+    return problem, start(problem, params, size, jax.random.wrap_key_data(seed))
 
 
 def _continued(state: Any, like: Any) -> Any:

@@ -11,6 +11,7 @@ from jaxtyping import Array
 from liftax.data import Dataset, Split, check_data
 from liftax.networks import Network
 from liftax.objectives import LiftedEnergy
+from liftax.parallel import Placement
 from liftax.potentials import AbstractPotential
 from liftax.training._stream import Stream
 
@@ -27,10 +28,15 @@ def parts(data: Any, validation: Data | None) -> tuple[Any, Data | None]:
     return data, validation
 
 
-def prepare(energy: LiftedEnergy, data: Data, dtype: Any, argument: str) -> tuple[Array, Array]:
-    """Inputs and targets as device arrays in the shapes of the network; see `checked`."""
-    x, y = checked(energy, data, dtype, argument)
-    return Stream(x, y, dtype, 1).take(slice(None))
+def prepare(
+    energy: LiftedEnergy, data: Data, dtype: Any, argument: str, place: Placement | None = None
+) -> tuple[Array, Array]:
+    """Inputs and targets as device arrays in the shapes of the network; see `checked`.
+
+    With a placement all samples are on every device.
+    """
+    x, y = Stream(*checked(energy, data, dtype, argument), dtype, 1).take(slice(None))
+    return (x, y) if place is None else tuple(place.put(a, place.everywhere) for a in (x, y))
 
 
 def checked(

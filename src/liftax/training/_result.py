@@ -11,6 +11,7 @@ from jaxtyping import Array
 from liftax._solution import Reason
 from liftax.networks import Params
 from liftax.objectives import LiftedEnergy
+from liftax.parallel import Placement
 from liftax.training._history import History
 
 
@@ -27,6 +28,7 @@ class Result:
         steps: parameter updates made.
         seconds: time spent in training steps, without compilation and evaluation.
         compile_seconds: time to compile them.
+        placement: on which devices; None on one. Its `why` says how ``mesh="auto"`` chose.
     """
 
     energy: LiftedEnergy
@@ -37,6 +39,7 @@ class Result:
     steps: int
     seconds: float
     compile_seconds: float
+    placement: Placement | None = None
 
     def predict(self, x: Any) -> Array:
         """The network's output for a batch, in the dtype of the parameters."""

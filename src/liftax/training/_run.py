@@ -23,17 +23,19 @@ from liftax.training._engine import (
     Carry,
     Problem,
     Span,
-    Totals,
     advance,
+    cleared,
     evaluate,
     inspect,
+    placed,
+    settle,
     shuffle,
 )
 from liftax.training._history import History
 from liftax.training._progress import Bar, Progress, Silent, on_terminal
 from liftax.training._result import Result
 from liftax.training._stacking import Layers
-from liftax.training._stream import Stream, checksums
+from liftax.training._stream import Stream
 
 Callback = Callable[[History, Params], bool | None]
 
@@ -67,16 +69,17 @@ class Run:
         self,
         problem: tuple[Problem, Layers],
         carry: Carry,
-        data: tuple[Stream | Batches | None, tuple[Array, Array] | None],
+        data: tuple[Stream | Batches, tuple[Array, Array] | None],
         seed: int,
         size: int,
         epochs: int,
         checkpoints: Checkpoints | None,
     ):
         (self.problem, self.layers), self.carry = problem, carry
-        self.stream, self.check = data
+        self.source, self.check = data
+        self.stream = self.source if self.source.steps else None
         self.seed, self.size, self.epochs, self.checkpoints = seed, size, epochs, checkpoints
-        self.samples = len(self.problem.x) if self.stream is None else self.stream.samples
+        self.samples = self.source.samples
         self.per_epoch = 1 if self.problem.method.full_batch else self.samples // size
         self.step, self.seconds, self.history = 0, 0.0, History()
         self.fingerprint = "" if checkpoints is None else self.identity()
@@ -108,6 +111,7 @@ class Run:
             self.step,
             self.seconds,
             compile_seconds,
+            self.problem.place,
         )
 
     def loop(self, bar: Progress, callbacks: Sequence[Callback], piece: int) -> Reason:
@@ -138,7 +142,8 @@ class Run:
 
     def epoch(self, number: int) -> tuple[Array, Array]:
         """Order and key."""
-        return shuffle(jnp.uint32(self.seed), jnp.uint32(number), self.samples)
+        place = self.problem.place
+        return shuffle(np.uint32(self.seed), np.uint32(number), self.samples, place)
 
     def move(self, order: tuple[Array, Array], first: int, last: int) -> None:
         """Steps ``first`` to ``last`` of the epoch; with none of them, compile only."""
@@ -155,7 +160,7 @@ class Run:
     def advance(
         self, problem: Problem, order: tuple[Array, Array], steps: tuple[int, int, int]
     ) -> None:
-        first, start, stop = (jnp.asarray(t, jnp.int32) for t in steps)
+        first, start, stop = (np.asarray(t, np.int32) for t in steps)
         span = Span(*order, first, start, stop, self.size)
         self.carry = advance((problem, span), self.carry)
 
@@ -163,20 +168,19 @@ class Run:
         self, stream: Stream | Batches, order: tuple[Array, Array], first: int, last: int
     ) -> None:
         """The same steps; while a block is computed the next one is fetched."""
-        own = jnp.arange(stream.steps * self.size)
+        own = np.arange(stream.steps * self.size)
         for start, stop, x, y in stream.blocks(np.asarray(order[0]), self.size, first, last):
             problem = self.problem._replace(x=x, y=y)
             self.advance(problem, (own, order[1]), (start, start, stop))
 
     def identity(self) -> str:
         """What must agree for a checkpoint to continue this run."""
-        problem, stream = self.problem, self.stream
+        problem = self.problem
         parts = (problem.energy, problem.method, problem.transform)
         # A run without rounded products keeps the name that it had before there were any.
         rounded = () if problem.products is None else (str(problem.products),)
         code = zlib.crc32(constants((*parts, *rounded)).encode())
-        data = checksums(problem.x, problem.y) if stream is None else stream.identity
-        return f"program {code:08x}, data {data}, seed {self.seed}, batch {self.size}"
+        return f"program {code:08x}, data {self.source.identity}, seed {self.seed}, batch {self.size}"
 
     def means(self, steps: int) -> dict[str, float]:
         name = "accuracy" if self.labels else "mse"
@@ -190,8 +194,7 @@ class Run:
     def close_epoch(self, epoch: int, figures: dict[str, float]) -> None:
         row = {"epoch": epoch, "step": self.step, "seconds": self.seconds, **figures}
         self.history.rows.append({**row, **self.observed()})
-        zero = jnp.zeros_like(self.carry.totals.loss)
-        self.carry = self.carry._replace(totals=Totals(zero, jnp.copy(zero)))
+        self.carry = self.carry._replace(totals=cleared(self.carry.totals))
 
     def observed(self) -> dict[str, float]:
         """Energy and gaps at the method's activations, and the validation figures."""
@@ -199,7 +202,8 @@ class Run:
         named = self.layers.gaps(gaps)
         row = {"energy": float(value), **{f"gap/{name}": gap for name, gap in named.items()}}
         if self.check is not None:
-            loss, metric = evaluate(self.problem.energy, self.carry.params, *self.check)
+            place = self.problem.place
+            loss, metric = evaluate(self.problem.energy, self.carry.params, *self.check, place)
             name = "accuracy" if self.labels else "mse"
             row |= {"validation_loss": float(loss), f"validation_{name}": float(metric)}
         return row
@@ -216,6 +220,14 @@ class Run:
         found = latest_checkpoint(checkpoints.folder, arrays, self.fingerprint)
         if found is None:
             return
-        self.carry = eqx.combine(jax.tree.map(jnp.asarray, found.tree), rest)
+        self.carry = eqx.combine(self.laid(found.tree), rest)
         self.step, self.seconds = found.step, found.meta["seconds"]
         self.history = History(found.meta["rows"])
+
+    def laid(self, tree: Carry) -> Carry:
+        """A carry from the host on the devices."""
+        place = self.problem.place
+        if place is None:
+            return jax.tree.map(jnp.asarray, tree)
+        arrays = jax.tree.map(place.put, tree, placed(self.problem, tree))
+        return settle(self.problem, arrays)  # a copy: the loop donates its buffers

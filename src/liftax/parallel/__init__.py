@@ -1,0 +1,7 @@
+"""Many devices and processes: where arrays lie. Algorithms know nothing of it."""
+
+from liftax.parallel._choose import choose_placement as choose_placement
+from liftax.parallel._placement import Placement as Placement
+from liftax.parallel._placement import constrained as constrained
+from liftax.parallel._placement import sample_axes as sample_axes
+from liftax.parallel._placement import shardings as shardings

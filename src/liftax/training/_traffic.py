@@ -1,0 +1,110 @@
+"""What a training step sends between devices."""
+
+import math
+import re
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from liftax.methods import AbstractMethod
+from liftax.networks import Network
+from liftax.objectives import LiftedEnergy
+from liftax.parallel import Placement
+from liftax.training._engine import Problem, Span, advance, placed, start, state_axes
+
+_SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s64": 8, "u64": 8, "f64": 8}
+_KINDS = {
+    "all-reduce": "reduced",
+    "reduce-scatter": "scattered",
+    "all-gather": "gathered",
+    "collective-permute": "shifted",
+    "all-to-all": "exchanged",
+}
+_LINE = re.compile(rf"= (.*?) ({'|'.join(_KINDS)})(-start)?\(")
+_ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
+
+
+class Traffic(NamedTuple):
+    """Bytes of the results of one step's collective operations, on a device.
+
+    A ring sends $2\\frac{D-1}D$ times the bytes of a sum over $D$ devices, and $\\frac{D-1}D$ times
+    those of a gather.
+
+    Attributes:
+        reduced: summed over the devices (all-reduce).
+        scattered: summed, of which each keeps its part (reduce-scatter).
+        gathered: from all devices (all-gather).
+        shifted: from a neighbour (collective-permute).
+        exchanged: all to all.
+    """
+
+    reduced: int = 0
+    scattered: int = 0
+    gathered: int = 0
+    shifted: int = 0
+    exchanged: int = 0
+
+
+def step_traffic(
+    energy: LiftedEnergy | Network, method: AbstractMethod, batch_size: int, place: Placement
+) -> Traffic:
+    """What a step of `fit` with this placement sends, as the compiled program states it.
+
+    Operations inside a method's own loops (`ImplicitSGD`) count once.
+
+    Args:
+        energy: a `LiftedEnergy`, or a `Network` for the energy with Bregman penalties.
+        method: a training method.
+        batch_size: samples; of a full-batch method all.
+        place: on which devices.
+
+    Raises:
+        ValueError: for a batch that the devices cannot divide.
+    """
+    return traffic(step_program(energy, method, batch_size, place))
+
+
+def traffic(program: str) -> Traffic:
+    """Of the text of a compiled program."""
+    found = dict.fromkeys(_KINDS.values(), 0)
+    for shapes, kind, _ in _LINE.findall(program):
+        found[_KINDS[kind]] += sum(
+            _SIZES.get(dtype, 4) * math.prod(int(n) for n in sizes.split(",") if n)
+            for dtype, sizes in _ARRAY.findall(shapes)
+        )
+    return Traffic(**found)
+
+
+def step_program(
+    energy: LiftedEnergy | Network, method: AbstractMethod, batch_size: int, place: Placement
+) -> str:
+    """The text of the program that `fit` compiles for one step."""
+    place.check(batch_size, "batch_size")
+    energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
+    shapes, output = energy.network.shapes, energy.network.output
+    key = jax.random.key(0)
+    x = jax.ShapeDtypeStruct((batch_size, *energy.network.input_shape), jnp.float32)
+    y = jax.ShapeDtypeStruct((batch_size, *shapes[output]), jnp.float32)
+    problem: Any = Problem(energy, method, x, y, None, None, place)
+    params = jax.eval_shape(energy.network.init, key)
+    problem = problem._replace(axes=state_axes(problem, params, batch_size, key))
+
+    def structs(tree: Any, where: Any) -> Any:
+        return jax.tree.map(
+            lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), tree, where
+        )
+
+    carry = jax.eval_shape(
+        lambda p, x, y: start(problem._replace(x=x, y=y), p, batch_size, key), params, x, y
+    )
+    carry = structs(carry, placed(problem, carry))
+    if not method.full_batch:
+        x, y = (jax.ShapeDtypeStruct((1, *a.shape), a.dtype) for a in (x, y))
+    axis = 0 if method.full_batch else 1
+    x, y = (jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place.samples(axis)) for a in (x, y))
+    zero, one = np.int32(0), np.int32(1)
+    span = Span(np.arange(batch_size), key, zero, zero, one, batch_size)
+    lowered: Any = advance.lower((problem._replace(x=x, y=y), span), carry)  # type: ignore
+    return lowered.compile().as_text()
