@@ -11,6 +11,7 @@ from . import inversion as inversion
 from . import methods as methods
 from . import networks as networks
 from . import objectives as objectives
+from . import parallel as parallel
 from . import penalties as penalties
 from . import potentials as potentials
 from . import restoration as restoration
@@ -38,6 +39,7 @@ from .networks import resnet as resnet
 from .networks import split as split
 from .networks import transformer as transformer
 from .objectives import LiftedEnergy as LiftedEnergy
+from .parallel import Placement as Placement
 from .penalties import Bregman as Bregman
 from .penalties import Lifted as Lifted
 from .penalties import Quadratic as Quadratic

@@ -1,6 +1,7 @@
 """``mesh="auto"``: how many devices are worth it."""
 
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -77,6 +78,6 @@ def _products(network: Network) -> float:
     return total
 
 
-def _memory(device: jax.Device) -> int | None:
+def _memory(device: Any) -> int | None:
     statistics = device.memory_stats()
     return None if not statistics else statistics.get("bytes_limit")

@@ -15,3 +15,5 @@ from liftax.training._result import Result as Result
 from liftax.training._run import Checkpoints as Checkpoints
 from liftax.training._seconds import step_seconds as step_seconds
 from liftax.training._tensorboard import TensorBoard as TensorBoard
+from liftax.training._traffic import Traffic as Traffic
+from liftax.training._traffic import step_traffic as step_traffic

@@ -101,7 +101,7 @@ def metric(y: Array, output: Array) -> Float[Array, ""]:
 def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
     """Some steps of an epoch, in one program; a full-batch method ignores the order."""
     problem, span = work
-    energy, method, x, y, transform, *_ = problem
+    energy, dtype, transform = problem.energy, problem.x.dtype, problem.transform
 
     def step(t: Array, carry: Carry) -> Carry:
         inputs, labels = _batch(problem, span, t - span.first)
@@ -109,13 +109,15 @@ def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
             inputs, labels = transform(jax.random.fold_in(span.key, t), inputs, labels)
         # Statistics of normalised nodes are those of the batch, fixed while the step computes.
         network = energy.network
-        params = network.with_statistics(carry.params, inputs)
-        out = problem.step(params, carry.state, inputs, target(energy, labels, x.dtype))
+        params = network.with_statistics(gathered(problem, carry.params), inputs)
+        out = problem.step(params, carry.state, inputs, target(energy, labels, dtype))
         totals = Totals(
-            carry.totals.loss + out.loss.astype(x.dtype),
-            carry.totals.metric + metric(labels, out.output).astype(x.dtype),
+            carry.totals.loss + out.loss.astype(dtype),
+            carry.totals.metric + metric(labels, out.output).astype(dtype),
         )
-        return settled(problem, Carry(network.averaged(carry.params, out.params), out.state, totals))
+        return settled(
+            problem, Carry(network.averaged(carry.params, out.params), out.state, totals)
+        )
 
     return between(step, carry, span.start, span.stop)
 
@@ -140,6 +142,14 @@ def settled(problem: Problem, carry: Carry) -> Carry:
     return eqx.combine(constrained(arrays, placed(problem, arrays)), rest)
 
 
+def gathered(problem: Problem, params: Params) -> Params:
+    """Divided parameters on all devices, as the step uses them."""
+    place = problem.place
+    if place is None or not place.sharded:
+        return params
+    return constrained(params, jax.tree.map(lambda _: place.everywhere, params))
+
+
 def placed(problem: Problem, carry: Carry) -> Carry:
     """A sharding for every array of a carry."""
     assert problem.place is not None
@@ -149,12 +159,12 @@ def placed(problem: Problem, carry: Carry) -> Carry:
 
 def state_axes(problem: Problem, params: Params, size: int, key: Array) -> Any:
     """Which axis of each array in the method's state holds the samples."""
-    energy, method, x, y, *_ = problem
+    energy, method, dtype = problem.energy, problem.method, problem.x.dtype
 
     def shapes(samples: int) -> Any:
-        inputs = jax.ShapeDtypeStruct((samples, *energy.network.input_shape), x.dtype)
+        inputs = jax.ShapeDtypeStruct((samples, *energy.network.input_shape), dtype)
         shape = energy.network.shapes[energy.network.output]
-        targets = jax.ShapeDtypeStruct((samples, *shape), x.dtype)
+        targets = jax.ShapeDtypeStruct((samples, *shape), dtype)
         found = eqx.filter_eval_shape(
             lambda p, x, y: method.init(energy, p, x, y, key), params, inputs, targets
         )

@@ -36,7 +36,9 @@ def prepare(
     With a placement all samples are on every device.
     """
     x, y = Stream(*checked(energy, data, dtype, argument), dtype, 1).take(slice(None))
-    return (x, y) if place is None else tuple(place.put(a, place.everywhere) for a in (x, y))
+    if place is None:
+        return x, y
+    return place.put(x, place.everywhere), place.put(y, place.everywhere)
 
 
 def checked(

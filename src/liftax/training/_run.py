@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -143,7 +144,8 @@ class Run:
     def epoch(self, number: int) -> tuple[Array, Array]:
         """Order and key."""
         place = self.problem.place
-        return shuffle(np.uint32(self.seed), np.uint32(number), self.samples, place)
+        seed, epoch = (_number(n, np.uint32) for n in (self.seed, number))
+        return shuffle(seed, epoch, self.samples, place)
 
     def move(self, order: tuple[Array, Array], first: int, last: int) -> None:
         """Steps ``first`` to ``last`` of the epoch; with none of them, compile only."""
@@ -160,7 +162,7 @@ class Run:
     def advance(
         self, problem: Problem, order: tuple[Array, Array], steps: tuple[int, int, int]
     ) -> None:
-        first, start, stop = (np.asarray(t, np.int32) for t in steps)
+        first, start, stop = (_number(t) for t in steps)
         span = Span(*order, first, start, stop, self.size)
         self.carry = advance((problem, span), self.carry)
 
@@ -168,7 +170,7 @@ class Run:
         self, stream: Stream | Batches, order: tuple[Array, Array], first: int, last: int
     ) -> None:
         """The same steps; while a block is computed the next one is fetched."""
-        own = np.arange(stream.steps * self.size)
+        own: Any = np.arange(stream.steps * self.size)
         for start, stop, x, y in stream.blocks(np.asarray(order[0]), self.size, first, last):
             problem = self.problem._replace(x=x, y=y)
             self.advance(problem, (own, order[1]), (start, start, stop))
@@ -180,7 +182,9 @@ class Run:
         # A run without rounded products keeps the name that it had before there were any.
         rounded = () if problem.products is None else (str(problem.products),)
         code = zlib.crc32(constants((*parts, *rounded)).encode())
-        return f"program {code:08x}, data {self.source.identity}, seed {self.seed}, batch {self.size}"
+        return (
+            f"program {code:08x}, data {self.source.identity}, seed {self.seed}, batch {self.size}"
+        )
 
     def means(self, steps: int) -> dict[str, float]:
         name = "accuracy" if self.labels else "mse"
@@ -231,3 +235,8 @@ class Run:
             return jax.tree.map(jnp.asarray, tree)
         arrays = jax.tree.map(place.put, tree, placed(self.problem, tree))
         return settle(self.problem, arrays)  # a copy: the loop donates its buffers
+
+
+def _number(value: int, dtype: Any = np.int32) -> Any:
+    """For a program; on the host, where every process may take it from."""
+    return np.asarray(value, dtype)

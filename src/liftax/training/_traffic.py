@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from liftax.methods import AbstractMethod
 from liftax.networks import Network
@@ -27,9 +26,9 @@ _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 
 
 class Traffic(NamedTuple):
-    """Bytes of the results of one step's collective operations, on a device.
+    r"""Bytes of the results of one step's collective operations, on a device.
 
-    A ring sends $2\\frac{D-1}D$ times the bytes of a sum over $D$ devices, and $\\frac{D-1}D$ times
+    A ring sends $2\frac{D-1}D$ times the bytes of a sum over $D$ devices, and $\frac{D-1}D$ times
     those of a gather.
 
     Attributes:
@@ -85,8 +84,8 @@ def step_program(
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
     shapes, output = energy.network.shapes, energy.network.output
     key = jax.random.key(0)
-    x = jax.ShapeDtypeStruct((batch_size, *energy.network.input_shape), jnp.float32)
-    y = jax.ShapeDtypeStruct((batch_size, *shapes[output]), jnp.float32)
+    x: Any = jax.ShapeDtypeStruct((batch_size, *energy.network.input_shape), jnp.float32)
+    y: Any = jax.ShapeDtypeStruct((batch_size, *shapes[output]), jnp.float32)
     problem: Any = Problem(energy, method, x, y, None, None, place)
     params = jax.eval_shape(energy.network.init, key)
     problem = problem._replace(axes=state_axes(problem, params, batch_size, key))
@@ -104,7 +103,10 @@ def step_program(
         x, y = (jax.ShapeDtypeStruct((1, *a.shape), a.dtype) for a in (x, y))
     axis = 0 if method.full_batch else 1
     x, y = (jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place.samples(axis)) for a in (x, y))
-    zero, one = np.int32(0), np.int32(1)
-    span = Span(np.arange(batch_size), key, zero, zero, one, batch_size)
-    lowered: Any = advance.lower((problem._replace(x=x, y=y), span), carry)  # type: ignore
-    return lowered.compile().as_text()
+
+    def step(x: Any, y: Any, carry: Any) -> Any:
+        zero, one = jnp.int32(0), jnp.int32(1)
+        span = Span(jnp.arange(batch_size), key, zero, zero, one, batch_size)
+        return advance((problem._replace(x=x, y=y), span), carry)
+
+    return jax.jit(step).lower(x, y, carry).compile().as_text() or ""
