@@ -18,7 +18,7 @@ from liftax.training._traffic import step_program, traffic
 SAMPLES, STEPS = 32, 20
 ADAM = optax.adam(1e-3)
 # Adam divides gradients by their size, rounding's too where there is nothing else.
-SGD = optax.sgd(0.05, momentum=0.9)
+SGD = optax.sgd(0.01, momentum=0.9)
 METHODS = {
     "sweep": liftax.OneSweep(ADAM),
     "backward": liftax.BackPropagation(ADAM),
