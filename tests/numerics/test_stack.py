@@ -56,6 +56,9 @@ def test_the_stacked_network_is_the_network(name: str) -> None:
     close(stacking.unstacked_states(of_stacks), states, 1e-12)
     again = {n: stacking.network.preactivation(joined, of_stacks, n) for n in z_of_stacks}
     close(stacking.unstacked_states(again), z, 1e-12)
+    in_stages = stack(network, stages=2)
+    assert in_stages is not None
+    close(in_stages.unstacked_states(in_stages.network.forward(joined, x)[1]), z, 1e-12)
 
 
 @pytest.mark.parametrize(

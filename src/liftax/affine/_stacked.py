@@ -28,11 +28,14 @@ class Stacked(AbstractAffine):
         affine: $f$.
         copies: number of copies, 0 for the map itself.
         links: one for each parent of $f$.
+        stages: equal parts, one after the other, that a forward pass has the copies in, so that
+            each may lie on a device of its own.
     """
 
     affine: AbstractAffine
     copies: int
     links: tuple[Link, ...]
+    stages: int = 1
 
     @property
     def slots(self) -> tuple[tuple[int, ...], ...]:
@@ -75,7 +78,7 @@ class Stacked(AbstractAffine):
         return jnp.swapaxes(jax.vmap(self.affine.apply, (0, *self.axes))(params, *given), 0, 1)
 
     def thin(self) -> "Stacked":
-        return Stacked(self.affine.thin(), self.copies, self.links)
+        return Stacked(self.affine.thin(), self.copies, self.links, self.stages)
 
     def inner(self, shapes: tuple[Shape, ...]) -> list[Shape]:
         """Shapes of the parents of $f$ for shapes of the inputs."""

@@ -1,5 +1,7 @@
 """A forward pass through stacked layers."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -12,23 +14,22 @@ def climb(
     run: tuple[Node, ...], params: Params, states: States, z: States, moves: States
 ) -> tuple[States, States]:
     """States and pre-activations with those of a run of stacks, which are met copy by copy."""
+    affines = [node.affine for node in run if isinstance(node.affine, Stacked)]
     firsts: States = {}
-    for node in run:
-        assert isinstance(node.affine, Stacked)
-        pairs = [slot for slot in node.affine.slots if len(slot) == 2]
+    for node, affine in zip(run, affines, strict=True):
+        pairs = [slot for slot in affine.slots if len(slot) == 2]
         firsts |= {node.parents[own]: states[node.parents[first]] for first, own in pairs}
 
     def copy(before: States, given: tuple[Params, States]) -> tuple[States, tuple[States, States]]:
         theta, moved = given
         u, own = {}, {}
-        for node in run:
-            assert isinstance(node.affine, Stacked)
+        for node, affine in zip(run, affines, strict=True):
             known = {"each": u, "shifted": before, "shared": states}
             inputs = [
                 known[str(link)][node.parents[slot[-1]]]
-                for link, slot in zip(node.affine.links, node.affine.slots, strict=True)
+                for link, slot in zip(affine.links, affine.slots, strict=True)
             ]
-            own[node.name] = node.affine.affine.apply(theta[node.owner], *inputs)
+            own[node.name] = affine.affine.apply(theta[node.owner], *inputs)
             if node.name in moved:
                 own[node.name] = own[node.name] + moved[node.name]
             u[node.name] = jax.vmap(node.potential.activation)(own[node.name])
@@ -36,8 +37,45 @@ def climb(
 
     theta = {node.owner: params[node.owner] for node in run}
     moved = _exchanged({node.name: moves[node.name] for node in run if node.name in moves})
-    _, (u, own) = scan(copy, firsts, (theta, moved))
+    if affines[0].stages > 1:
+        u, own = _staged(copy, firsts, (theta, moved), affines[0].stages)
+    else:
+        _, (u, own) = scan(copy, firsts, (theta, moved))
     return {**states, **_exchanged(u)}, {**z, **_exchanged(own)}
+
+
+def _staged(copy: Any, firsts: States, given: tuple[Params, States], stages: int) -> Any:
+    """The same in stages, each of which may lie on a device of its own.
+
+    At any time all stages compute, one of them on what it needs, and hand on what they reach.
+    """
+
+    def parted(leaf: Any) -> Any:
+        return leaf.reshape(stages, -1, *leaf.shape[1:])
+
+    parts = jax.tree.map(parted, given)
+    stage = jax.vmap(lambda before, part: scan(copy, before, part))
+    place = jnp.arange(stages)
+
+    def chosen(where: Any, new: Any, old: Any) -> Any:
+        return jnp.where(where.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+    def move(carry: tuple[Any, Any], time: Any) -> tuple[tuple[Any, Any], None]:
+        reached, found = carry
+        before = jax.tree.map(
+            lambda first, last: chosen(place == 0, first[None], jnp.roll(last, 1, 0)),
+            firsts,
+            reached,
+        )
+        reached, new = stage(before, parts)
+        return (reached, jax.tree.map(lambda n, o: chosen(place == time, n, o), new, found)), None
+
+    start = jax.tree.map(lambda first: jnp.zeros((stages, *first.shape), first.dtype), firsts)
+    zero = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(stage, start, parts)[1]
+    )
+    (_, found), _ = scan(move, (start, zero), place)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
 
 def _exchanged(arrays: States) -> States:

@@ -75,7 +75,10 @@ class Stacking(NamedTuple):
 
 
 def stack(
-    network: Network, least: int = 4, alike: Callable[[str], Any] = lambda name: None
+    network: Network,
+    least: int = 4,
+    alike: Callable[[str], Any] = lambda name: None,
+    stages: int = 1,
 ) -> Stacking | None:
     r"""Find runs of layers that repeat, and make stacks of them.
 
@@ -94,19 +97,20 @@ def stack(
         network: the graph.
         least: copies that make a stack worth it.
         alike: of a node's name, what else has to agree.
+        stages: a number that divides the number of copies, such as that of devices; see `Stacked`.
 
     Returns:
         The stacking, or None if nothing repeats often enough.
     """
     runs: list[_Run] = []
     begin, last = 0, len(network.nodes) - 1
-    search = _Search(network, least, alike)
+    search = _Search(network, max(least, stages), alike, stages)
     while begin < last:
         found = search.longest(begin, runs)
         if found:
             runs.append(found)
         begin = found.end if found else begin + 1
-    return _built(network, runs) if runs else None
+    return _built(search, runs) if runs else None
 
 
 class _Run(NamedTuple):
@@ -131,9 +135,9 @@ class _Run(NamedTuple):
 class _Search:
     """Looks for runs in a network; nodes by number, the input being -1."""
 
-    def __init__(self, network: Network, least: int, alike: Callable[[str], Any]):
-        self.nodes, self.shapes = network.nodes, network.shapes
-        self.least, self.alike = least, alike
+    def __init__(self, network: Network, least: int, alike: Callable[[str], Any], stages: int):
+        self.network, self.nodes, self.shapes = network, network.nodes, network.shapes
+        self.least, self.alike, self.stages = least, alike, stages
         self.number = {INPUT: -1, **{node.name: k for k, node in enumerate(network.nodes)}}
         self.ties = [(k, self.number[n.tied_to]) for k, n in enumerate(self.nodes) if n.tied_to]
 
@@ -153,7 +157,7 @@ class _Search:
             return 0
         while end < len(self.nodes) - 1 and self.repeats(end, begin, period):
             end += 1
-        return (end - begin) // period
+        return (end - begin) // period // self.stages * self.stages
 
     def suits(self, node: Node) -> bool:
         return _of_products(node.affine) and node.potential.separable and not node.learn
@@ -221,8 +225,8 @@ def _of_products(affine: AbstractAffine) -> bool:
     return isinstance(affine, _PRODUCTS)
 
 
-def _built(network: Network, runs: list[_Run]) -> Stacking:
-    search = _Search(network, 0, lambda name: None)
+def _built(search: _Search, runs: list[_Run]) -> Stacking:
+    network = search.network
     nodes: list[Node] = []
     copies: dict[str, tuple[str, ...]] = {}
     for number, node in enumerate(network.nodes):
@@ -244,7 +248,7 @@ def _stacked(node: Node, search: _Search, run: _Run) -> Node:
         parents.append(parent)
         if link == "shifted":
             parents.append(search.nodes[search.number[parent] + run.period].name)
-    affine = Stacked(node.affine, run.copies, tuple(links))
+    affine = Stacked(node.affine, run.copies, tuple(links), search.stages)
     return Node(node.name, affine, node.potential, tuple(parents), node.tied_to)
 
 

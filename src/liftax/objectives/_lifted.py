@@ -124,11 +124,11 @@ class LiftedEnergy(eqx.Module):
         network = self.network.at(params)
         return self if network is self.network else self._with(network=network)
 
-    def stacked(self, least: int = 4) -> tuple["LiftedEnergy", Stacking] | None:
+    def stacked(self, stages: int = 1) -> tuple["LiftedEnergy", Stacking] | None:
         """The same energy of the network with its equal layers as stacks, and the stacking.
 
         Layers are equal if their weights and activity terms are too, and none has a regulariser.
-        None if fewer than `least` repeat.
+        None if none repeat often enough; for `stages` see `networks.stack`.
         """
 
         def alike(name: str) -> Any:
@@ -136,7 +136,7 @@ class LiftedEnergy(eqx.Module):
             own = object() if name in self.regularisers else None
             return self.weights.get(name, 1.0), None if term is None else term.threshold, own
 
-        found = stack(self.network, least, alike)
+        found = stack(self.network, alike=alike, stages=stages)
         if found is None:
             return None
         names = found.network.shapes
