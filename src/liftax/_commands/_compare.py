@@ -26,7 +26,7 @@ def compare(folders: Sequence[Path], page: Path | None = None) -> dict[str, Any]
         raise ValueError("compare needs two folders of runs or more, such as runs/a runs/b")
     runs = {_label(folder, folders): _metrics(folder) for folder in folders}
     names = list(runs)
-    figures = {name: dict(_leaves(runs[name].get("figures", {}))) for name in names}
+    figures = {name: dict(_leaves(runs[name].get("figures") or {})) for name in names}
     settings = {name: dict(_settings(runs[name])) for name in names}
     found = {
         "runs": names,
@@ -48,12 +48,15 @@ def _metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{str(folder)!r} holds no finished run: {path.name} cannot be read ({error}); give "
             "folders that liftax reproduce wrote"
         ) from None
-    if not isinstance(found, dict) or not isinstance(found.get("figures", {}), dict):
+    parts = ("figures", "config", "versions")
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(part) or {}, dict) for part in parts
+    ):
         raise ValueError(f"{str(path)!r} is no record of a run; give folders of liftax reproduce")
     return found
 
@@ -109,7 +112,7 @@ def _history(folder: Path) -> list[dict[str, Any]]:
         return []
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; run it again") from None
     return [row for row in rows if isinstance(row, dict)]
 

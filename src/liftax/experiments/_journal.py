@@ -25,15 +25,16 @@ class Journal:
         self._known: dict[str, deque[Rows]] = {}
         head = json.dumps({"settings": plain(settings), "library": _checksum()}, sort_keys=True)
         self._head = head
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
         whole = []
         for line in lines[1:] if lines[:1] == [head] else []:
             try:
                 entry = json.loads(line)
-            except ValueError:  # of a process killed while it wrote
+                key, rows = _key(entry["labels"]), list(entry["rows"])
+            except (ValueError, TypeError, KeyError, RecursionError):  # killed while it wrote
                 break
             whole.append(line)
-            self._known.setdefault(_key(entry["labels"]), deque()).append(entry["rows"])
+            self._known.setdefault(key, deque()).append(rows)
         write_text(path, "".join(line + "\n" for line in [head, *whole]))
 
     def find(self, labels: dict[str, Any]) -> Rows | None:

@@ -3,8 +3,11 @@
 import contextlib
 import importlib
 import io
+import logging
 import math
+import struct
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +19,7 @@ from jaxtyping import ArrayLike, Float
 from liftax._files import write_bytes
 
 LIMIT = 2**28
+_PIECE = 2**20
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # ITU-R BT.601, as in Pillow and MATLAB.
@@ -48,7 +52,7 @@ def read_image(
         raise FileNotFoundError(f"{path}: there is no such file")
     content = path.read_bytes()
     if not content:
-        raise ValueError(f"{path} is empty")
+        raise ValueError(f"{path} is empty; give an image file")
     try:
         pixels = _decoder(content)(content, limit)
     except _TooLarge as error:
@@ -56,7 +60,8 @@ def read_image(
     except ImportError:
         raise
     except Exception as error:  # decoders raise whatever they meet in a damaged file
-        raise ValueError(f"{path} is damaged or no image that can be read: {error}") from None
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ValueError(f"{path} is damaged or no image that can be read: {reason}") from None
     return _grey(pixels) if grey else pixels
 
 
@@ -106,9 +111,21 @@ def bit_depth(path: str | Path) -> int:
     if content.startswith(b"\x89PNG"):
         return 16 if content[24:25] == b"\x10" else 8
     if content[:4] in _TIFF:
-        with _package("tifffile", "tifffile").TiffFile(io.BytesIO(content)) as file:
-            return 8 if file.pages[0].bitspersample <= 8 else 16
+        with _tiff_page(content) as page:
+            return 8 if page.bitspersample <= 8 else 16
     return 8
+
+
+@contextlib.contextmanager
+def _tiff_page(content: bytes) -> Iterator[Any]:
+    """The first page; what the package logs of damaged files is left to our errors."""
+    tifffile, logger = _package("tifffile", "tifffile"), logging.getLogger("tifffile")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            yield file.pages[0]
+    finally:
+        logger.disabled = before
 
 
 class _TooLarge(ValueError):
@@ -148,22 +165,51 @@ def _read_npy(content: bytes, limit: int) -> np.ndarray:
 
 def _read_deep_png(content: bytes, limit: int) -> np.ndarray:
     png = _package("png", "pypng")
-    width, height, rows, info = png.Reader(bytes=content).read()
+    width, height = struct.unpack(">II", content[16:24])
     _check(height, width, limit)
+    # 8 bytes a pixel at most; interlaced ones have up to seven rows, each with a byte of its own.
+    _check_inflated(_png_data(content), 8 * height * width + 8 * (height + width))
+    width, height, rows, info = png.Reader(bytes=content).read()
     planes = info["planes"]
     data = np.vstack([np.asarray(row, np.uint16) for row in rows])
     return _scaled(data.reshape(height, width, planes))
 
 
+def _png_data(content: bytes) -> bytes:
+    """The compressed data of all IDAT chunks."""
+    place, found = 8, []
+    while place + 8 <= len(content):
+        (length,) = struct.unpack(">I", content[place : place + 4])
+        if content[place + 4 : place + 8] == b"IDAT":
+            found.append(content[place + 8 : place + 8 + length])
+        place += 12 + length
+    return b"".join(found)
+
+
+def _check_inflated(packed: bytes, most: int) -> None:
+    """Decoders unpack a whole stream, however long it is: look first, and keep nothing."""
+    unpacker = zlib.decompressobj()
+    while packed and most >= 0:
+        most -= len(unpacker.decompress(packed, _PIECE))
+        packed = unpacker.unconsumed_tail
+    if most < 0:
+        raise ValueError("its data unpack to more than its size")
+
+
 def _read_tiff(content: bytes, limit: int) -> np.ndarray:
-    tifffile = _package("tifffile", "tifffile")
-    with tifffile.TiffFile(io.BytesIO(content)) as file:
-        page: Any = file.pages[0]
+    with _tiff_page(content) as page:
         _check(page.imagelength, page.imagewidth, limit)
+        # Each is decoded on its own, and a header can state more of them than there are.
+        if math.prod(page.chunked) != len(page.dataoffsets) or page.samplesperpixel > 4:
+            raise ValueError("its parts are not those of its size")
         turned = "Orientation" in page.tags and page.tags["Orientation"].value != 1
         plain = page.photometric.name in ("MINISBLACK", "RGB") and page.bitspersample >= 8
         # Other compressions need a package of codecs, which Pillow brings for most files.
         if plain and not turned and page.compression.name in ("NONE", "ADOBE_DEFLATE", "DEFLATE"):
+            if page.compression.name != "NONE":
+                most = math.prod(page.chunks) * max(page.bitspersample // 8, 1)
+                for place, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+                    _check_inflated(content[place : place + length], most)
             data = page.asarray()
             if data.ndim == 3 and data.shape[-1] != page.samplesperpixel:  # one plane a channel
                 data = np.moveaxis(data, 0, -1)

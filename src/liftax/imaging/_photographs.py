@@ -126,7 +126,7 @@ def resources(content: bytes) -> list[bytes]:
     if content[:4] != b"qres" or len(content) < 20:
         raise ValueError("this is no Qt resource file: it does not begin with 'qres'")
     _, tree, place, names = struct.unpack(">4I", content[4:20])
-    end = min(offset for offset in (tree, names, len(content)) if offset > place)
+    end = min([len(content), *(offset for offset in (tree, names) if offset > place)])
     found = []
     while place + 4 <= end:
         (length,) = struct.unpack(">I", content[place : place + 4])

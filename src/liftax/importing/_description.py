@@ -16,6 +16,7 @@ from liftax import affine, potentials
 from liftax.importing._value import checked
 from liftax.networks import Network, Node
 
+MOST_NODES = 4096
 ARRAY = "@"  # begins the names of arrays that are fields
 
 _MAPS: dict[str, type[eqx.Module]] = {
@@ -101,6 +102,8 @@ def built(description: Any, arrays: Mapping[str, np.ndarray]) -> Network:
     shape, nodes = description["input_shape"], description["nodes"]
     if not isinstance(nodes, list) or not isinstance(shape, list):
         raise ValueError("input_shape and nodes must be lists")
+    if len(nodes) > MOST_NODES:
+        raise ValueError(f"{len(nodes)} nodes are more than the {MOST_NODES} that a file may have")
     _check(tuple(shape), tuple[int, ...], "input_shape")
     network = Network(tuple(_node(node, arrays) for node in nodes), checked(tuple(shape)))
     for sizes in network.shapes.values():

@@ -32,8 +32,8 @@ def save_network(
         meta: further notes, kept as JSON beside the graph, which is called "network".
 
     Raises:
-        ValueError: for a map or potential of your own, which a file without code cannot hold, and
-            for parameters of another network.
+        ValueError: for a map or potential of your own, which a file without code cannot hold, for
+            parameters of another network, and for more than 4,096 nodes.
     """
     description, fields = described(network)
     verify(built(description, fields), params)

@@ -98,7 +98,7 @@ def _network(graph: Any, opset: int, onnx: Any) -> tuple[Network, Params]:
         except ValueError as error:
             text = str(error)
             raise ValueError(text if text.startswith(place) else f"{place}: {text}") from None
-        entries += result.order.size if isinstance(result, Value) else 0
+        entries += result.order.size if isinstance(result, Value) else np.size(result)
         if entries > _MOST_ORDERS:
             raise ValueError(f"the values of one example have more than {_MOST_ORDERS} entries")
         values[entry.output[0]] = result

@@ -7,7 +7,7 @@ import numpy as np
 
 from liftax.importing._assembly import Assembly
 from liftax.importing._onnx_node import OnnxNode
-from liftax.importing._value import Value
+from liftax.importing._value import MOST_ENTRIES, Value
 
 # In a shape, the number of samples where it is open: no size, so that nothing else takes it.
 _OPEN = np.iinfo(np.int64).min
@@ -56,7 +56,9 @@ def _shape(assembly: Assembly, node: OnnxNode) -> np.ndarray:
 
 def _gather(assembly: Assembly, node: OnnxNode) -> np.ndarray:
     axis = int(node.number("axis", 0))
-    return np.take(node.constant(0), node.constant(1).astype(np.int64), axis=axis)
+    array, places = node.constant(0), node.constant(1)
+    _check_entries(node, array.size * places.size)
+    return np.take(array, places.astype(np.int64), axis=axis)
 
 
 def _slice(assembly: Assembly, node: OnnxNode) -> np.ndarray:
@@ -73,11 +75,19 @@ def _slice(assembly: Assembly, node: OnnxNode) -> np.ndarray:
 def _concatenation(assembly: Assembly, node: OnnxNode) -> Any:
     axis = int(node.number("axis", 0))
     if not any(isinstance(entry, Value) for entry in node.inputs):
-        return np.concatenate([node.constant(index) for index in range(len(node.inputs))], axis)
+        arrays = [node.constant(index) for index in range(len(node.inputs))]
+        _check_entries(node, sum(array.size for array in arrays))
+        return np.concatenate(arrays, axis)
     if axis == 0:
         raise node.refused("it joins samples")
     values = [node.tensor(index) for index in range(len(node.inputs))]
     return assembly.concatenate(values, axis if axis < 0 else axis - 1)
+
+
+def _check_entries(node: OnnxNode, count: int) -> None:
+    """Before a constant is made that is larger than what it is made of."""
+    if count > MOST_ENTRIES:
+        raise node.refused(f"a constant of {count} entries is more than the {MOST_ENTRIES} allowed")
 
 
 def _flatten(assembly: Assembly, node: OnnxNode) -> Value:

@@ -112,7 +112,9 @@ def _member(content: bytes, place: str, shape: Shape) -> np.ndarray:
             inner = archive.read(names[0])
     except Exception as error:  # zipfile and zlib raise many kinds
         text = _line(error)
-        raise ValueError(text if text.startswith(place) else f"{place}: {text}") from None
+        raise ValueError(
+            text if text.startswith(place) else f"{place} is a damaged npz file: {text}"
+        ) from None
     return _array(inner, place, shape)
 
 

@@ -191,7 +191,9 @@ class Network(eqx.Module):
                 states, z = climb(tuple(run), params, states, z, moves)
                 continue
             for node in run:
-                z[node.name] = self.preactivation(params, states, node.name)
+                # Not by `preactivation`: a bound method flattens the whole network every time.
+                inputs = (states[parent] for parent in node.parents)
+                z[node.name] = node.affine.apply(params[node.owner], *inputs)
                 if node.name in moves:
                     z[node.name] = z[node.name] + moves[node.name]
                 states[node.name] = jax.vmap(node.potential.activation)(z[node.name])

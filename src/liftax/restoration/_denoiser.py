@@ -154,17 +154,35 @@ def load_denoiser(model: str | Path = "denoise") -> Denoiser:
     known = str(model) in MODELS
     arrays, meta = load_model(_FOLDER / f"{model}.safetensors" if known else model)
     arrays = {name: array for name, array in arrays.items() if name[:1] != "@"}  # of the graph
-    if meta.get("task") != "denoise" or meta.get("family") not in NETWORKS:
-        raise ValueError(
-            f"model: {str(model)!r} is no denoiser; train one by `liftax reproduce denoiser`, or "
-            f"take one of {', '.join(MODELS)}"
-        )
-    build, arguments = NETWORKS[meta["family"]], meta["arguments"]
-    network = build((8, 8, 1), **arguments, interval=None)
-    like = jax.eval_shape(network.init, jax.random.key(0))
-    return Denoiser(
-        as_params(arrays, like), meta["family"], tuple(sorted(arguments.items())), meta["sigma"]
-    )
+    cure = f"train one by `liftax reproduce denoiser`, or take one of {', '.join(MODELS)}"
+    if not isinstance(meta, dict) or meta.get("task") != "denoise":
+        raise ValueError(f"model: {str(model)!r} is no denoiser; {cure}")
+    try:
+        return _built(arrays, meta)
+    except Exception as error:  # whatever made-up notes lead to
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ValueError(f"model: {str(model)!r} is no denoiser: {reason}; {cure}") from error
+
+
+def _built(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Denoiser:
+    """The denoiser of a file's notes.
+
+    Raises:
+        ValueError: for notes of another kind, and more iterations than the file has arrays.
+    """
+    family, arguments, sigma = (meta.get(name) for name in ("family", "arguments", "sigma"))
+    if not isinstance(family, str) or family not in NETWORKS or not isinstance(arguments, dict):
+        raise ValueError("its notes name no network")
+    if not all(isinstance(value, bool | int | float) for value in arguments.values()):
+        raise ValueError("the arguments of its network must be numbers")
+    # Each iteration has weights of its own: a short file does not make a deep network.
+    if not 0 < arguments.get("iterations", 0) <= len(arrays):
+        raise ValueError("its network has other iterations than its weights")
+    if not isinstance(sigma, int | float) or not 0 < sigma < math.inf:
+        raise ValueError("its noise level sigma must be positive")
+    network = NETWORKS[family]((8, 8, 1), **arguments, interval=None)
+    params = as_params(arrays, jax.eval_shape(network.init, jax.random.key(0)))
+    return Denoiser(params, family, tuple(sorted(arguments.items())), sigma)
 
 
 def _swapped(denoiser: Denoiser, sigma: Array, image: Array) -> Array:

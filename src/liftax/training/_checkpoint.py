@@ -134,7 +134,13 @@ def _read(path: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, str],
         raise ValueError(f"its format is {texts.get('format')!r}, not {_FORMAT!r}")
     if texts.get("step") != str(step):
         raise ValueError(f"it holds step {texts.get('step')}, not {step} as its name says")
-    return arrays, texts, json.loads(texts.get("meta", "{}"))
+    try:
+        meta = json.loads(texts.get("meta", "{}"))
+    except (ValueError, RecursionError):
+        raise ValueError("its notes are no JSON") from None
+    if not isinstance(meta, dict):
+        raise ValueError("its notes are no dictionary")
+    return arrays, texts, meta
 
 
 def _check_run(path: Path, found: str, expected: str) -> None:
