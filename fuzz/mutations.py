@@ -84,9 +84,12 @@ def rewired(content: bytes, random: Random) -> bytes:
         model = onnx.load_model_from_string(content)
     except Exception:  # no model any more
         return damaged(content, random)
-    for _ in range(random.randint(1, 3)):
-        _rewire(model.graph, random, onnx)
-    raw = model.SerializeToString()
+    try:
+        for _ in range(random.randint(1, 3)):
+            _rewire(model.graph, random, onnx)
+        raw = model.SerializeToString()
+    except ValueError:  # names that are no text
+        return damaged(content, random)
     return damaged(raw, random) if random.random() < 0.1 else raw
 
 

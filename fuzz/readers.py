@@ -34,7 +34,6 @@ from liftax.training import load_model, save_model
 from liftax.training._checkpoint import latest_checkpoint, save_checkpoint
 from liftax.training._tensors import decode, encode
 
-Content = dict[str, bytes]
 _PIXELS = 10_000
 _ENTRIES = 100_000
 

@@ -7,6 +7,7 @@ import jax
 import pytest
 
 import liftax
+from tests.conftest import HAS_TORCH
 from tests.helpers import quick
 from tests.house.package import public_names, public_packages
 from tests.house.sources import ROOT
@@ -15,9 +16,19 @@ DIRECTIVE = re.compile(r"^::: (\S+)", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = "<!-- not run -->\n"  # on the line above a block that is only to be read
 # They train for long, or take what other tests take.
-SLOW_PAGES = ("extending", "estimators", "inverting", "restoring")
+SLOW_PAGES = (
+    *("extending", "estimators", "inverting", "restoring"),
+    *("classifier", "denoiser", "potential", "sparse-autoencoder", "torch-encoder"),
+)
 
-PAGES = {page.stem: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+_FOLDERS = (ROOT / "docs", ROOT / "docs" / "tutorials")
+PAGES = {
+    page.stem: page
+    for page in [ROOT / "README.md", *(p for f in _FOLDERS for p in sorted(f.glob("*.md")))]
+}
+TUTORIALS = sorted(page.stem for page in _FOLDERS[1].glob("*.md"))
+NEED_TORCH = () if HAS_TORCH else ("torch-encoder",)
+PICTURE = re.compile(r"\]\(\.\./images/tutorial-(\S+?)\)")
 
 
 def blocks(page: Path) -> list[tuple[int, str]]:
@@ -62,7 +73,10 @@ def test_every_documented_name_is_public_and_stands_once() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", quick(PAGES, *(name for name in PAGES if name not in SLOW_PAGES)))
+RUN = [name for name in PAGES if name not in NEED_TORCH]
+
+
+@pytest.mark.parametrize("name", quick(RUN, *(n for n in RUN if n not in SLOW_PAGES)))
 def test_python_of_pages_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of a page in one namespace, in an empty folder."""
     page = PAGES[name]
@@ -72,3 +86,9 @@ def test_python_of_pages_runs(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     with jax.numpy_dtype_promotion("standard"):
         for line, block in blocks(page):
             exec(compile("\n" * line + block, page, "exec"), namespace)
+    # A tutorial ends in the picture that it shows; `python docs/make_tutorials.py` keeps it.
+    pictures = PICTURE.findall(page.read_text(encoding="utf-8"))
+    assert (len(pictures) == 1) == (name in TUTORIALS)
+    for picture in pictures:
+        assert (tmp_path / picture).stat().st_size > 1000
+        assert (ROOT / "docs" / "images" / f"tutorial-{picture}").stat().st_size < 60_000

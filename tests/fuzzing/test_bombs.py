@@ -1,0 +1,140 @@
+"""Small files that announce, or unpack to, much: refused at the cost of small files."""
+
+import io
+import resource
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tifffile
+from onnx import TensorProto, helper
+
+from liftax._commands._evaluate import _read
+from liftax.imaging import read_image
+from liftax.importing import from_onnx, load_network
+from liftax.inversion._examples import read_examples
+from liftax.restoration import load_denoiser
+from liftax.training import load_model, save_model
+
+LONG = zlib.compress(bytes(64 << 20), 9)  # 64 kB that unpack to 64 MiB
+
+
+def png(depth: int, data: bytes) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        code = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + code
+
+    head = struct.pack(">IIBBBBB", 10, 10, depth, 0, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def tiff(tags: dict[int, int], data: bytes = b"", **options) -> bytes:
+    """An image of 8×8 in which some tags say something else, and data behind it."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((8, 8), np.uint8), **options)
+    raw = bytearray(stream.getvalue())
+    end = len(raw)
+    (first,) = struct.unpack("<I", raw[4:8])
+    for place in range(first + 2, first + 2 + 12 * raw[first], 12):
+        (code,) = struct.unpack("<H", raw[place : place + 2])
+        if code in tags:
+            value = end if tags[code] < 0 else tags[code]
+            raw[place + 2 : place + 12] = struct.pack("<HII", 4, 1, value)
+    return bytes(raw + data)
+
+
+STRIP_PLACE, STRIP_BYTES, HEIGHT, WIDTH, PLANES, TILE = 273, 279, 257, 256, 277, (322, 323)
+IMAGES = {
+    "png": png(16, LONG),
+    "strip": tiff({STRIP_PLACE: -1, STRIP_BYTES: len(LONG)}, LONG, compression="zlib"),
+    "strips": tiff({HEIGHT: 2**27, WIDTH: 1}, rowsperstrip=1),
+    "planes": tiff({PLANES: 60_000}),
+    "tile": tiff(dict.fromkeys(TILE, 2**20), tile=(16, 16)),
+    "bits": tiff({258: 2**16 - 1}),
+}
+
+
+def growing(kind: str, count: int) -> bytes:
+    """A graph whose constants double in every node, or are gathered many times."""
+    make, nodes = helper.make_node, []
+    if kind == "Concat":
+        nodes = [make("Concat", [f"c{k}"] * 8, [f"c{k + 1}"], axis=0) for k in range(count)]
+    else:
+        nodes = [make("Gather", [f"c{k}", "i"], [f"c{k + 1}"], axis=k) for k in range(count)]
+    values = [helper.make_tensor("c0", TensorProto.FLOAT, [4], [0.0] * 4)]
+    values.append(helper.make_tensor("i", TensorProto.INT64, [64, 1], [0] * 64))
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ("n", 4)) for n in "xy"]
+    graph = helper.make_graph([*nodes, make("Relu", ["x"], ["y"])], "g", ends[:1], ends[1:], values)
+    return onnx.helper.make_model(graph, ir_version=8).SerializeToString()
+
+
+def huge_header() -> bytes:
+    """A safetensors file of a few bytes with an array of 2^60."""
+    head = b'{"a":{"dtype":"F32","shape":[1152921504606846976],"data_offsets":[0,4611686018427387904]}}'
+    return len(head).to_bytes(8, "little") + head
+
+
+def zipped(name: str = "x.npy") -> bytes:
+    """A npz file whose array is 512 MiB of zeros."""
+    head, stream = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"shape": (1 << 29, 2, 1), "fortran_order": False, "descr": "|u1"}
+    )
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open(name, "w") as member:
+            member.write(head.getvalue())
+            for _ in range(16):
+                member.write(bytes(1 << 20))
+    return stream.getvalue()
+
+
+def denoiser(iterations: int) -> bytes:
+    path = Path("made.safetensors")
+    sizes = {"features": 1, "iterations": iterations, "kernel": 3}
+    notes = {"task": "denoise", "family": "ddfb", "arguments": sizes, "sigma": 0.1}
+    save_model(path, {"w": np.zeros(1)}, notes)
+    return path.read_bytes()
+
+
+FILES: dict[str, tuple[Callable[[Path], object], Callable[[], bytes]]] = {
+    **{f"image, {name}": (read_image, lambda c=content: c) for name, content in IMAGES.items()},
+    "onnx, concatenation": (from_onnx, lambda: growing("Concat", 30)),
+    "onnx, gathering": (from_onnx, lambda: growing("Gather", 12)),
+    "safetensors": (load_model, huge_header),
+    "network": (load_network, huge_header),
+    "denoiser": (load_denoiser, lambda: denoiser(10**9)),
+    "npz": (lambda p: read_examples(p, (2, 1, 1), "data"), zipped),
+    "npz, evaluated": (_read, zipped),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_bombs_are_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With less than 100 MB more than before, whoever allocates them."""
+    monkeypatch.chdir(tmp_path)
+    read, made = FILES[name]
+    path = tmp_path / ("file.onnx" if name.startswith("onnx") else "file")
+    path.write_bytes(made())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"\w+ \w+ \w+"):
+        read(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+@pytest.mark.slow
+def test_a_graph_of_many_nodes_is_read_in_a_time_that_grows_no_faster(tmp_path: Path) -> None:
+    """A chain of 400 nodes within 20 seconds of a fresh process."""
+    code = (
+        "import jax; from liftax.networks import mlp; from liftax.importing import *; import time;"
+        "n = mlp([2] * 400); save_network('n.safetensors', n, n.init(jax.random.key(0)));"
+        "b = time.time(); load_network('n.safetensors'); assert time.time() - b < 20"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
