@@ -76,6 +76,27 @@ def _value(old: Any, random: Random) -> Any:
     return random.choice(_NUMBERS if random.random() < 0.5 else _ODD)
 
 
+def retyped(content: bytes, random: Random) -> bytes:
+    """TOML in which some lines have other values, are missing, doubled or no comments any more."""
+    lines = content.decode(errors="replace").split("\n")
+    for _ in range(random.randint(1, 3)):
+        place = random.randrange(len(lines))
+        key, sign, _ = lines[place].partition("=")
+        draw = random.random()
+        if draw < 0.5 and sign:
+            lines[place] = f"{key}={random.choice(_TOML)}"
+        elif draw < 0.7:
+            lines[place] = lines[place].removeprefix("# ")
+        elif draw < 0.8:
+            lines.insert(place, random.choice(lines))
+        elif draw < 0.9:
+            del lines[place]
+            lines = lines or [""]
+        else:
+            lines[place] = damaged(lines[place].encode(), random).decode(errors="replace")
+    return "\n".join(lines).encode()
+
+
 def rewired(content: bytes, random: Random) -> bytes:
     """An ONNX model with other operators, edges, attributes and shapes."""
     import onnx
@@ -130,6 +151,11 @@ def _size(random: Random) -> int:
     return random.choice((0, 1, 2, 3, 4, 5, 8, -1, -2, 64, 2**20, 2**31, 2**40, 2**62, -(2**63)))
 
 
+_TOML = (
+    *("0", "-1", "1", "3", "1e-3", "inf", "nan", "true", '""', '"x"', "[]", "[1]", "[0, -1]", "{}"),
+    *('"relu"', '"lista"', '"cnn"', '"saga"', '"adam"', '"loss"', '{kind = "x"}', "[[1], [2]]"),
+    *("1979-05-27", "100000000000000000000", "1e400", '"bfloat16"', '"inputs"', "{all = 1.0}"),
+)
 _OPERATORS = (
     *("Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv"),
     *("ConvTranspose", "Div", "Dropout", "Flatten", "Gather", "Gemm", "GlobalAveragePool"),

@@ -17,10 +17,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from fuzz.mutations import Mutation, damaged, rewired, twisted
+import liftax._commands
+from fuzz.mutations import Mutation, damaged, retyped, rewired, twisted
 from liftax._commands._compare import _history, _lines, compare
-from liftax._commands._evaluate import _read
 from liftax._commands._info import info
+from liftax._commands._plan import read_plan
+from liftax._commands._samples import read_samples
 from liftax.data import read_idx
 from liftax.experiments._journal import Journal
 from liftax.exporting import to_onnx
@@ -323,7 +325,25 @@ def _notes(content: bytes, random: Random) -> bytes:
     return json.dumps(tree).encode()
 
 
+_KINDS = (
+    ('kind = "mlp"\nhidden = [8]', 'kind = "one-sweep"'),
+    ('kind = "resnet"\nwidth = 8\nblocks = 2', 'kind = "implicit-sgd"\nstep_size = 1.0'),
+    ('kind = "autoencoder"\nhidden = [8, 4, 8]', 'kind = "back-propagation"'),
+)
+
+
+def _config_seeds(folder: Path) -> list[bytes]:
+    example = Path(liftax._commands.__file__).with_name("example.toml").read_text()
+    small = (
+        f'[data]\nname = "digits"\nsamples = 50\n[network]\n{network}\n[method]\n{method}\n'
+        "[training]\nepochs = 1\nbatch_size = 10\n"
+        for network, method in _KINDS
+    )
+    return [text.encode() for text in (example, *small)]
+
+
 READERS = {
+    "config": Reader(read_plan, _config_seeds, retyped, ".toml"),
     "model": Reader(load_model, _model_seeds),
     "network": Reader(_resealed(load_network), _network_seeds, _notes),
     "info": Reader(_resealed(info), _network_seeds, _notes),
@@ -331,7 +351,7 @@ READERS = {
     "onnx": Reader(from_onnx, _onnx_seeds, rewired, ".onnx"),
     "image": Reader(_image, _image_seeds),
     "examples": Reader(lambda p: read_examples(p, (3, 2, 1), "data"), _example_seeds),
-    "npz": Reader(_read, _evaluated_seeds),
+    "npz": Reader(read_samples, _evaluated_seeds),
     "idx": Reader(read_idx, _idx_seeds),
     "run": Reader(_run, _run_seeds, twisted),
     "checkpoint": Reader(_checkpoint, _checkpoint_seeds, twisted),

@@ -1,6 +1,7 @@
 """Data of the user's own files, and of the settings."""
 
 import math
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from liftax._commands._settings import (
 from liftax.data import Dataset, check_data, load, read_idx
 
 _SEED = 20_240_229  # of the validation part and of its noise: every run has the same
+
+_MOST_BYTES = 2**31  # of an npz file, unpacked
 
 
 class Samples(NamedTuple):
@@ -87,6 +90,10 @@ def read_samples(path: str | Path) -> Dataset:
     if not path.is_file():
         raise FileNotFoundError(f"data: there is no file {str(path)!r}; check it")
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > _MOST_BYTES:
+            raise ValueError(f"its arrays have {size} bytes, more than {_MOST_BYTES}")
         with np.load(path, allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
     except Exception as error:  # whatever damaged bytes lead to
