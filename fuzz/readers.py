@@ -328,7 +328,7 @@ def _notes(content: bytes, random: Random) -> bytes:
 _KINDS = (
     ('kind = "mlp"\nhidden = [8]', 'kind = "one-sweep"'),
     ('kind = "resnet"\nwidth = 8\nblocks = 2', 'kind = "implicit-sgd"\nstep_size = 1.0'),
-    ('kind = "autoencoder"\nhidden = [8, 4, 8]', 'kind = "back-propagation"'),
+    ('kind = "mlp"\nhidden = [4]\nactivation = "tanh"', 'kind = "back-propagation"'),
 )
 
 
