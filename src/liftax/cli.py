@@ -267,6 +267,37 @@ def _compare(
         print(f"written: {out.resolve()}")
 
 
+@_app.command(name="launch")
+def _launch(
+    script: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCRIPT")],
+    arguments: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="ARGUMENT ...", help_behavior_hint=""),
+    ] = (),
+    processes: Annotated[int, tyro.conf.arg(aliases=["-n"], metavar="N")] = 2,
+    devices_per_process: Annotated[int, tyro.conf.arg(metavar="D")] = 1,
+    patience: Annotated[float, tyro.conf.arg(metavar="S")] = 15.0,
+) -> None:
+    """Run a script in several processes of this machine, which train together.
+
+    In the script liftax.fit(..., mesh="auto") divides the samples among them. The first process
+    that fails ends the others.
+
+    Args:
+        script: a Python file.
+        arguments: for the script; those with a dash behind --.
+        processes: how many.
+        devices_per_process: CPU devices of each.
+        patience: seconds without a sign of life after which a process counts as frozen.
+    """
+    from liftax._commands import launch
+
+    code = launch(script, arguments, processes, devices_per_process, patience)
+    if code:
+        sys.exit(code)
+
+
 @_app.command(name="doctor")
 def _doctor(as_json: Json = False) -> None:
     """Print what a bug report needs: versions, devices, settings, a small training run.

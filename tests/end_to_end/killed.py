@@ -1,5 +1,6 @@
 """Trains in folders until it is killed or done; the test of resuming starts it as a process."""
 
+import os
 import sys
 import time
 
@@ -35,13 +36,14 @@ def main(folder: str, method: str, pause: float) -> None:
         liftax.mlp([64, 20, 10]),
         data,
         METHODS[method],
-        epochs=6,
+        epochs=int(os.environ.get("EPOCHS", "6")),
         batch_size=50,
         validation=(split.test.x, split.test.y),
         dtype=jnp.float32,
         checkpoints=checkpoints,
         callback=wait,
     )
+    assert result.history["epoch"].tolist() == list(range(len(result.history)))
     losses = np.array([[row["loss"], row["validation_loss"]] for row in result.history.rows[1:]])
     save_model(f"{folder}/model.safetensors", {"params": result.params, "losses": losses})
 

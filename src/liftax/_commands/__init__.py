@@ -4,6 +4,7 @@ from liftax._commands._compare import compare as compare
 from liftax._commands._doctor import doctor as doctor
 from liftax._commands._evaluate import evaluate as evaluate
 from liftax._commands._info import info as info
+from liftax._commands._launch import launch as launch
 from liftax._commands._text import lines as lines
 from liftax._commands._train import resumed as resumed
 from liftax._commands._train import train as train

@@ -43,7 +43,7 @@ def choose_placement(network: Network, batch_size: int) -> Placement:
             "multiple"
         )
     count = fitting[-1]
-    memory = _memory(devices[0])
+    memory = _memory(jax.local_devices()[0])
     sharded = memory is not None and count > 1 and _COPIES * 4 * sum(sizes) > memory / 2
     why = (
         f"{count} of {len(devices)} devices: {batch_size // count} of {batch_size} samples and "

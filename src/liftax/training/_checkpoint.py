@@ -1,5 +1,8 @@
 """Checkpoints: one file per saved step, the newest valid one continues the run.
 
+Of several processes the first writes that file, and each one its part of what holds samples, as
+``step-00000120.part-1-of-2.safetensors``; the step is complete when all of them are there.
+
 ``step-00000120.safetensors`` holds the leaves of a tree under their paths, and as texts the
 format's version, the step, the run's fingerprint and what else was noted, in JSON. A file appears
 complete or not at all; what storage does to it later, its checksum tells.
@@ -10,7 +13,7 @@ import json
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,6 +22,7 @@ from liftax._files import write_bytes
 from liftax.training._tensors import decode, encode
 
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
+_PART = re.compile(r"step-(\d{8,})\.part-(\d+)-of-(\d+)\.safetensors")
 _FORMAT = "liftax checkpoint 1"
 
 
@@ -31,6 +35,40 @@ class Checkpoint:
     meta: dict[str, Any]
 
 
+class Part(NamedTuple):
+    """What one of several processes writes of the arrays that hold samples.
+
+    Attributes:
+        arrays: its rows, by the names of the leaves.
+        starts: first row of each, and the axis of the rows.
+        process: number of this process.
+        processes: how many there are.
+        life: a word that the files of one run share.
+    """
+
+    arrays: dict[str, np.ndarray]
+    starts: dict[str, tuple[int, int]]
+    process: int
+    processes: int
+    life: str
+
+
+def save_part(folder: str | Path, step: int, part: Part) -> None:
+    """Write a process's file of a step."""
+    texts = {
+        "format": _FORMAT,
+        "step": str(step),
+        "life": part.life,
+        "starts": json.dumps(part.starts),
+    }
+    path = Path(folder) / _part_name(step, part.process, part.processes)
+    write_bytes(path, encode(part.arrays, texts))
+
+
+def _part_name(step: int, process: int, processes: int) -> str:
+    return f"step-{step:08d}.part-{process}-of-{processes}.safetensors"
+
+
 def save_checkpoint(
     folder: str | Path,
     step: int,
@@ -38,6 +76,7 @@ def save_checkpoint(
     meta: dict[str, Any],
     fingerprint: str,
     keep: int = 2,
+    part: Part | None = None,
 ) -> None:
     """Write the file of a step, then remove all but the newest `keep` up to this step.
 
@@ -50,24 +89,50 @@ def save_checkpoint(
         meta: notes that JSON can hold; floats come back bit-exactly, NaN included.
         fingerprint: what makes the run this one.
         keep: at least 1; with 2, a file damaged later leaves one to go back to.
+        part: with several processes, this one's, already written; the leaves that it names are
+            left out of the file.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.asarray(leaf) for name, leaf in _named(tree).items()}
+    left_out = {} if part is None else part.starts
+    named = {name: leaf for name, leaf in named_leaves(tree).items() if name not in left_out}
+    arrays = {name: np.asarray(leaf) for name, leaf in named.items()}
     texts = {
         "format": _FORMAT,
         "step": str(step),
         "fingerprint": fingerprint,
         "meta": json.dumps(meta, default=_number),
     }
+    if part is not None:
+        texts |= {"parts": str(part.processes), "life": part.life}
     write_bytes(folder / f"step-{step:08d}.safetensors", encode(arrays, texts))
-    files = _files(folder)
-    kept = sorted(n for n in files if n <= step)[-keep:]
-    for number, path in files.items():
-        if number not in kept:
+    _rotate(folder, step, keep, 0 if part is None else part.processes)
+
+
+def _rotate(folder: Path, step: int, keep: int, processes: int) -> None:
+    """Remove all but the newest complete steps, and what later steps and killed processes left."""
+    files, parts = _files(folder), _parts(folder)
+    # With several processes this step may still lack the parts of others.
+    whole = [n for n in files if n <= step and (not processes or _complete(folder, n))]
+    oldest = sorted(whole)[-keep] if len(whole) >= keep else 0
+    for number, path in [*files.items(), *parts]:
+        if not oldest <= number <= step:
             path.unlink(missing_ok=True)
-    for path in folder.glob(".step-*.tmp"):  # of a process killed while it wrote
-        path.unlink(missing_ok=True)
+    if not processes:  # otherwise another process may be writing
+        for path in folder.glob(".step-*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def _parts(folder: Path) -> list[tuple[int, Path]]:
+    matches = [(_PART.fullmatch(path.name), path) for path in folder.iterdir()]
+    return [(int(match[1]), path) for match, path in matches if match]
+
+
+def _complete(folder: Path, step: int) -> bool:
+    """Whether all parts are there that any of them speaks of."""
+    found = [path.name for number, path in _parts(folder) if number == step]
+    matches = [match for name in found if (match := _PART.fullmatch(name))]
+    return any(int(m[3]) == sum(m[3] == other[3] for other in matches) for m in matches)
 
 
 def latest_checkpoint(folder: str | Path, like: Any, fingerprint: str) -> Checkpoint | None:
@@ -90,6 +155,7 @@ def latest_checkpoint(folder: str | Path, like: Any, fingerprint: str) -> Checkp
     for step, path in sorted(_files(folder).items(), reverse=True):
         try:
             arrays, texts, meta = _read(path, step)
+            arrays |= _joined(folder, step, texts)
         except (ValueError, OSError) as error:
             damaged.append(f"{str(path)!r}: {error}")
             continue
@@ -108,7 +174,26 @@ def latest_checkpoint(folder: str | Path, like: Any, fingerprint: str) -> Checkp
     return None
 
 
-def _named(tree: Any) -> dict[str, Any]:
+def _joined(folder: Path, step: int, texts: dict[str, str]) -> dict[str, np.ndarray]:
+    """The arrays whose rows several processes wrote."""
+    count = int(texts.get("parts", "0"))
+    found: dict[str, list[tuple[int, int, np.ndarray]]] = {}
+    for process in range(count):
+        path = folder / _part_name(step, process, count)
+        arrays, own = decode(path.read_bytes())
+        if (own.get("step"), own.get("life")) != (str(step), texts.get("life")):
+            raise ValueError(f"its part {path.name!r} is of another run")
+        for name, (start, axis) in json.loads(own["starts"]).items():
+            found.setdefault(name, []).append((start, axis, arrays[name]))
+    return {
+        name: np.concatenate([rows for _, _, rows in sorted(pieces, key=lambda p: p[0])], axis)
+        for name, pieces in found.items()
+        for axis in (pieces[0][1],)
+    }
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """Leaves by the names that a file has for them."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
@@ -153,7 +238,7 @@ def _check_run(path: Path, found: str, expected: str) -> None:
 
 def _restored(path: Path, arrays: dict[str, np.ndarray], like: Any) -> Any:
     """The arrays in the structure of `like`."""
-    expected = _named(like)
+    expected = named_leaves(like)
     cure = "use the network and method it was saved with, another folder, or start without resume"
     for name in [*expected, *arrays]:
         there = _kind(arrays[name]) if name in arrays else "missing"

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import signal
+import sys
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ from liftax._files import writable_folder
 from liftax._solution import Reason
 from liftax.networks import Params
 from liftax.training._batches import Batches
-from liftax.training._checkpoint import latest_checkpoint, save_checkpoint
+from liftax.training._checkpoint import latest_checkpoint
 from liftax.training._closures import constants
 from liftax.training._engine import (
     Carry,
@@ -33,8 +35,10 @@ from liftax.training._engine import (
     shuffle,
 )
 from liftax.training._history import History
+from liftax.training._notice import Notice
 from liftax.training._progress import Bar, Progress, Silent, on_terminal
 from liftax.training._result import Result
+from liftax.training._saver import Saver
 from liftax.training._stacking import Layers
 from liftax.training._stream import Stream
 
@@ -51,16 +55,28 @@ class Checkpoints:
         folder: created if missing.
         every: steps between saves; None saves after every epoch.
         resume: continue from the newest valid checkpoint in the folder, if there is one. The
-            resumed run ends bit-identical to one that was never interrupted.
+            resumed run ends bit-identical to one that was never interrupted, on another number of
+            devices or processes equal to rounding.
+        keep: complete checkpoints that stay; with 2, one damaged later leaves one to go back to.
+
+    Files appear whole or not at all, and are written while training goes on. SIGTERM (a cluster
+    that wants its machine back) saves the step that is reached and ends the program with a sentence
+    and the code 143. With several processes the folder must be one that all of them see.
+
+    Raises:
+        ValueError: for numbers below 1.
     """
 
     folder: str | Path
     every: int | None = None
     resume: bool = False
+    keep: int = 2
 
     def __post_init__(self) -> None:
         if self.every is not None and self.every < 1:
             raise ValueError(f"every must be at least 1 step, got {self.every}")
+        if self.keep < 1:
+            raise ValueError(f"keep must be at least 1 checkpoint, got {self.keep}; 2 is usual")
 
 
 class Run:
@@ -84,14 +100,17 @@ class Run:
         self.per_epoch = 1 if self.problem.method.full_batch else self.samples // size
         self.step, self.seconds, self.history = 0, 0.0, History()
         self.fingerprint = "" if checkpoints is None else self.identity()
+        self.saver: Saver | None = None
         if checkpoints is not None:
-            writable_folder(checkpoints.folder, "checkpoints.folder")
+            folder = writable_folder(checkpoints.folder, "checkpoints.folder")
+            self.saver = Saver(folder, checkpoints.keep, self.fingerprint, self.problem.place)
         if checkpoints is not None and checkpoints.resume:
             self.restore(checkpoints)
 
     def go(self, progress: bool | None, callbacks: Sequence[Callback]) -> Result:
         shown = on_terminal() if progress is None else progress
-        piece = max(self.per_epoch // (20 if shown else 1), 1)
+        # Between pieces the bar moves, and a signal is noticed.
+        piece = max(self.per_epoch // (20 if shown or self.saver else 1), 1)
         if self.stream is not None:  # a block that is longer than a piece would be fetched again
             self.stream = self.stream.shortened(piece)
         begin = time.perf_counter()
@@ -101,8 +120,11 @@ class Run:
             self.history.rows.append({"epoch": 0, "step": 0, "seconds": 0.0, **self.observed()})
         label, total = type(self.problem.method).__name__, self.epochs * self.per_epoch
         per_step = self.samples if self.problem.method.full_batch else self.size
-        with Bar(label, total, per_step) if shown else contextlib.nullcontext(Silent()) as bar:
-            reason = self.loop(bar, callbacks, piece)
+        bar = Bar(label, total, per_step) if shown else contextlib.nullcontext(Silent())
+        with bar as shower, Notice(self.saver is not None) as notice:
+            reason = self.loop(shower, notice, callbacks, piece)
+        if self.saver is not None:
+            self.saver.wait()
         return Result(
             self.layers.energy,
             self.layers.plain(self.carry.params),
@@ -115,7 +137,9 @@ class Run:
             self.problem.place,
         )
 
-    def loop(self, bar: Progress, callbacks: Sequence[Callback], piece: int) -> Reason:
+    def loop(
+        self, bar: Progress, notice: Notice, callbacks: Sequence[Callback], piece: int
+    ) -> Reason:
         while self.step < self.epochs * self.per_epoch:
             epoch, first = divmod(self.step, self.per_epoch)
             order = self.epoch(epoch)
@@ -131,10 +155,16 @@ class Run:
                 if not np.isfinite(figures["loss"]):
                     self.close_epoch(epoch + 1, figures)
                     return Reason.NOT_FINITE
-                if every and self.step % every == 0 and first < self.per_epoch:
-                    self.save()
+                if first < self.per_epoch:
+                    wanted = notice.came(self.step)
+                    if wanted or (every and self.step % every == 0):
+                        self.save()
+                    if wanted:
+                        self.leave()
             self.close_epoch(epoch + 1, self.means(self.per_epoch))
             self.save()
+            if notice.came(self.step):
+                self.leave()
             # All of them are called, also those behind one that stops the run.
             params = self.layers.plain(self.carry.params) if callbacks else {}
             if any([callback(self.history, params) for callback in callbacks]):
@@ -213,11 +243,29 @@ class Run:
         return row
 
     def save(self) -> None:
-        if self.checkpoints is None:
+        if self.saver is None:
             return
         arrays, _ = eqx.partition(self.carry, eqx.is_array)
-        meta = {"rows": self.history.rows, "seconds": self.seconds}
-        save_checkpoint(self.checkpoints.folder, self.step, arrays, meta, self.fingerprint)
+        axes = jax.tree.map(lambda _: -1, arrays)
+        if self.problem.place is not None:
+            axes = axes._replace(state=self.problem.axes)
+        meta = {"rows": list(self.history.rows), "seconds": self.seconds}
+        self.saver.save(self.step, arrays, axes, meta)
+
+    def leave(self) -> None:
+        """End the program after SIGTERM, with what is needed to go on."""
+        assert self.saver is not None
+        self.saver.wait()
+        if jax.process_index() == 0:
+            folder, epoch = str(self.saver.folder), self.step / self.per_epoch
+            print(
+                f"liftax: SIGTERM: saved step {self.step} (epoch {epoch:.2f} of {self.epochs}) in "
+                f"{folder!r}; run the same program with "
+                f"liftax.Checkpoints({folder!r}, resume=True) to go on",
+                file=sys.stderr,
+                flush=True,
+            )
+        raise SystemExit(128 + signal.SIGTERM)
 
     def restore(self, checkpoints: Checkpoints) -> None:
         arrays, rest = eqx.partition(self.carry, eqx.is_array)

@@ -1,0 +1,119 @@
+"""Checkpoints that are written while training goes on."""
+
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from liftax.parallel import Placement
+from liftax.training._checkpoint import Part, named_leaves, save_checkpoint, save_part
+
+
+class Saver:
+    """Copies what is to be saved, and writes it in a thread: one checkpoint at a time.
+
+    With several processes each writes its own samples' part; the folder is one that all of them
+    see.
+
+    Attributes:
+        folder: of the checkpoints.
+        keep: how many complete ones stay.
+        fingerprint: of the run.
+        place: of the arrays.
+    """
+
+    def __init__(self, folder: str | Path, keep: int, fingerprint: str, place: Placement | None):
+        self.folder, self.keep = Path(folder), keep
+        self.fingerprint, self.place = fingerprint, place
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        word = np.frombuffer(secrets.token_bytes(4), np.uint32)
+        if jax.process_count() > 1:
+            word = np.asarray(multihost_utils.broadcast_one_to_all(word))
+        self._life = f"{int(word[0]):08x}"
+
+    def save(self, step: int, tree: Any, axes: Any, meta: dict[str, Any]) -> None:
+        """Save a tree of device arrays, which may change as soon as this returns.
+
+        `axes` tells which axis of each holds samples, -1 for none.
+
+        Raises:
+            OSError: if the checkpoint before could not be written, with its path and a cure.
+        """
+        self.wait()
+        part = None
+        if jax.process_count() > 1:
+            divided = any(axis >= 0 for axis in jax.tree.leaves(axes))
+            part = _part(tree, axes, self._life) if divided else None
+            tree = jax.tree.map(self._common, tree, axes)
+        else:
+            # A copy: the array may be a view of memory that the next step is given.
+            tree = jax.tree.map(np.array, tree)
+
+        def write() -> None:
+            if part is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                save_part(self.folder, step, part)
+            if jax.process_index() == 0:
+                given = (self.folder, step, tree, meta, self.fingerprint)
+                save_checkpoint(*given, keep=self.keep, part=part)
+
+        self._thread = threading.Thread(target=self._run, args=(write,))
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Until the last checkpoint is on the disk.
+
+        Raises:
+            OSError: if it could not be written.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        error, self._error = self._error, None
+        if isinstance(error, OSError):
+            raise OSError(
+                f"checkpoints: cannot write to {str(self.folder)!r} ({error.strerror}); the "
+                "checkpoints before are whole: make room or give another folder, and resume"
+            ) from error
+        if error is not None:
+            raise error
+
+    def _run(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except BaseException as error:  # raised where the thread is waited for
+            self._error = error
+
+    def _common(self, leaf: jax.Array, axis: int) -> np.ndarray:
+        """An array without samples, whole: a divided one is gathered by all processes."""
+        if axis >= 0:
+            return np.zeros(0)  # is in the parts
+        if self.place is not None and leaf.sharding != self.place.everywhere:
+            leaf = jax.jit(lambda a: a, out_shardings=self.place.everywhere)(leaf)
+        return np.array(leaf.addressable_data(0))
+
+
+def _part(tree: Any, axes: Any, life: str) -> Part:
+    """This process's samples."""
+    arrays, starts = {}, {}
+    of_samples = named_leaves(axes)
+    for name, leaf in named_leaves(tree).items():
+        if of_samples[name] >= 0:
+            arrays[name], starts[name] = _own_rows(leaf, of_samples[name])
+    return Part(arrays, starts, jax.process_index(), jax.process_count(), life)
+
+
+def _own_rows(leaf: jax.Array, axis: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """The rows that this process's devices hold, which follow one another, and the first's place.
+
+    Axes of the mesh other than ``"data"`` hold copies.
+    """
+    shards = {shard.index[axis].start or 0: shard.data for shard in leaf.addressable_shards}
+    rows = np.concatenate([np.asarray(shards[start]) for start in sorted(shards)], axis)
+    return rows, (min(shards), axis)

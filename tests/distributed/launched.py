@@ -1,0 +1,53 @@
+"""What the tests of `liftax launch` run: trains by the mesh of all processes, and saves."""
+
+import os
+import signal
+import sys
+import time
+
+import jax
+import numpy as np
+import optax
+
+import liftax
+from liftax.training import save_model
+
+METHODS = {"bcd": liftax.BlockCoordinateDescent(), "sweep": liftax.OneSweep(optax.adam(1e-3))}
+
+
+def main(folder: str, method: str, fault: str) -> None:
+    """`fault` is what happens to the last process after three epochs."""
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(64, 16)).astype(np.float32), rng.integers(0, 5, 64)
+    last = jax.process_index() == jax.process_count() - 1
+
+    def after(history, params):
+        if history.last["epoch"] < 3 or not fault:
+            return
+        if fault == "wait":
+            print("epoch", history.last["epoch"], flush=True)
+            time.sleep(0.2)
+        elif last and fault == "raise":
+            raise RuntimeError("something is wrong here")
+        elif last:
+            os.kill(os.getpid(), getattr(signal, fault))
+
+    chosen = METHODS[method]
+    result = liftax.fit(
+        liftax.mlp([16, 64, 5]),
+        data,
+        chosen,
+        epochs=20 if chosen.full_batch else 10,
+        batch_size=32,
+        mesh=liftax.Placement(jax.sharding.Mesh(np.array(jax.devices()), ("data",))),
+        checkpoints=liftax.Checkpoints(f"{folder}/checkpoints", resume=True),
+        callback=after,
+        progress=False,
+    )
+    print(result.steps, "steps", flush=True)
+    if jax.process_index() == 0:
+        save_model(f"{folder}/model.safetensors", result.params)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
