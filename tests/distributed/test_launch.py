@@ -48,7 +48,8 @@ def test_two_processes_with_four_devices_give_the_parameters_of_one(
     for name, numbers in (("one", (1, 1)), ("two", (2, 4))):
         out, errors = (run := start(tmp_path / name, method, "", *numbers)).communicate(timeout=200)
         assert run.returncode == 0, errors
-        assert sorted(out.splitlines()) == [f"[{k}] 20 steps" for k in range(numbers[0])]
+        said = sorted(line for line in out.splitlines() if line.endswith("steps"))
+        assert said == [f"[{k}] 20 steps" for k in range(numbers[0])]
     assert distance(model(tmp_path / "two"), model(tmp_path / "one")) < 1e-5
 
 

@@ -18,7 +18,7 @@ _WORKER = "liftax.parallel._worker"
 _START = 120.0
 _TURN = 0.05
 # What the collectives' library says of every group that it makes.
-_CHATTER = b"[Gloo] Rank"
+_CHATTER = b"connected peer ranks"
 
 
 def launch(
@@ -109,6 +109,11 @@ class _Process:
         begun = self._last > self._began
         return time.monotonic() - self._last - (0 if begun else _START)
 
+    def excuse(self, seconds: float) -> None:
+        """Seconds that do not count."""
+        self._last += seconds
+        self._began += seconds
+
     def send(self, number: int) -> None:
         if self._child is not None and self._child.poll() is None:
             try:
@@ -126,7 +131,7 @@ class _Process:
 
     def _copy(self, source: IO[bytes], out: Any) -> None:
         for line in source:
-            if line.startswith(_CHATTER):
+            if _CHATTER in line:
                 continue
             out.write(f"[{self.number}] {line.decode(errors='replace').rstrip()}\n")
             out.flush()
@@ -139,7 +144,13 @@ class _Process:
 
 def _watch(group: list[_Process], patience: float, told: threading.Event) -> int:
     """Until all have ended, or one has failed."""
+    before = time.monotonic()
     while True:
+        now = time.monotonic()
+        if now - before > 1:  # the machine slept, and all of them with it
+            for process in group:
+                process.excuse(now - before)
+        before = now
         codes = [process.code for process in group]
         # A killed process takes others with it: its own signal tells it from them.
         failed = sorted(

@@ -25,7 +25,8 @@ def main() -> None:
         given["ADDRESS"],
         num_processes=int(given["PROCESSES"]),
         process_id=int(given["PROCESS"]),
-        heartbeat_timeout_seconds=int(float(os.environ[PREFIX + "PATIENCE"])) + 10,
+        # The launcher notices sooner; a busy machine must not end what is well.
+        heartbeat_timeout_seconds=int(float(os.environ[PREFIX + "PATIENCE"])) + 90,
         shutdown_timeout_seconds=10,
     )
     script, sys.argv = sys.argv[1], sys.argv[1:]
