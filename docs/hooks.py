@@ -5,6 +5,7 @@ network.
 """
 
 import html
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from typing import Any
 from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
 
-_README = Path(__file__).parents[1] / "README.md"
+_ROOT = Path(__file__).parents[1]
+_WHOLE = {"{{ README }}": "README.md", "{{ CHANGELOG }}": "CHANGELOG.md"}
+_WHOLE["{{ CONTRIBUTING }}"] = "CONTRIBUTING.md"
+_FUZZING = Path(__file__).parent / "fuzzing.json"
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\s*(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])\s*</\1>',
     re.DOTALL,
@@ -21,9 +25,26 @@ _UNKNOWN = re.compile(r">(\\[A-Za-z]+)<")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the README, its links seen from here, where a page asks for it."""
-    readme = _README.read_text(encoding="utf-8")
-    return markdown.replace("{{ README }}", readme.replace("](docs/", "]("))
+    """Put files of the root, their links seen from here, and counts where a page asks for them."""
+    for mark, name in _WHOLE.items():
+        if mark in markdown:
+            text = (_ROOT / name).read_text(encoding="utf-8")
+            markdown = markdown.replace(mark, text.replace("](docs/", "]("))
+    return (
+        markdown.replace("{{ FUZZING }}", _fuzzing()) if "{{ FUZZING }}" in markdown else markdown
+    )
+
+
+def _fuzzing() -> str:
+    """A table of what ``fuzz.run`` wrote."""
+    found = json.loads(_FUZZING.read_text(encoding="utf-8"))
+    rows = [
+        f"| {name} | {f['inputs']:,} | {f['seconds']} | {f['peak_mb']} |"
+        for name, f in found.items()
+    ]
+    inputs, seconds = (sum(f[key] for f in found.values()) for key in ("inputs", "seconds"))
+    rows.append(f"| all | {inputs:,} | {seconds} | |")
+    return "\n".join(["| reader | inputs | seconds | peak, MB |", "|---|---|---|---|", *rows])
 
 
 def on_page_content(content: str, **_: Any) -> str:

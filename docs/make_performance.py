@@ -223,6 +223,7 @@ def main(folder: Path | None) -> None:
         again = f"`python benchmarks/{name}.py` measures it again. Here: {on}."
         parts.append(f"## {title}\n\n{text}\n\n{made(found)}\n{again}")
     (HERE / "performance.md").write_text("\n\n".join(parts) + "\n")
+    make_choosing.main()
 
 
 if __name__ == "__main__":

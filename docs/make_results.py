@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import make_choosing
+
 from liftax.experiments._experiment import spread
 
 PAGE = Path(__file__).parent / "results.md"
@@ -490,6 +492,7 @@ def main(runs: Path) -> None:
         notes = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
         parts += [heading, section(metrics), notes]
     PAGE.write_text("\n".join(parts), encoding="utf-8")
+    make_choosing.main()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import onnx
 import pytest
@@ -22,6 +23,7 @@ from liftax._commands._samples import read_samples
 from liftax.imaging import read_image
 from liftax.importing import from_onnx, load_network
 from liftax.inversion._examples import read_examples
+from liftax.networks import ddfb
 from liftax.restoration import load_denoiser
 from liftax.training import load_model, save_model
 
@@ -115,6 +117,20 @@ FILES: dict[str, tuple[Callable[[Path], object], Callable[[], bytes]]] = {
     "npz": (lambda p: read_examples(p, (2, 1, 1), "data"), lambda: zipped(2**29)),
     "npz, evaluated": (read_samples, lambda: zipped(2**23)),
 }
+
+
+def test_a_large_kernel_costs_no_more_than_its_entries(tmp_path: Path) -> None:
+    """Loading bounds the norm of a kernel of 65x65 without a wave for every pair of entries."""
+    network = ddfb((8, 8, 1), 1, 1, kernel=65, interval=None)
+    params = jax.eval_shape(network.init, jax.random.key(0))
+    arguments = {"features": 1, "iterations": 1, "kernel": 65}
+    notes = {"task": "denoise", "family": "ddfb", "arguments": arguments, "sigma": 0.1}
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), params)
+    save_model(tmp_path / "file", zeros, notes)
+    peak()
+    before = peak()
+    assert load_denoiser(tmp_path / "file").reach > 60
+    assert peak() - before < 100_000
 
 
 @pytest.mark.parametrize("name", FILES)

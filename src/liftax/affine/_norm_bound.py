@@ -44,18 +44,28 @@ def norm_bound(affine: AbstractAffine, params: Params) -> Float[Array, ""]:
 
 def _symbol_bound(w: Float[Array, "kh kw inputs outputs"]) -> Float[Array, ""]:
     height, width, inputs, outputs = w.shape
-    cosine, sine, between = _grid(height, width)
-    flat = w.reshape(height * width, inputs * outputs)
-    real, imaginary = (
-        (jnp.asarray(wave, w.dtype) @ flat).reshape(-1, inputs, outputs) for wave in (cosine, sine)
+    down, right, between = _grid(height, width)
+    # Axis by axis: waves over both at once would be as many as the kernel's entries squared.
+    (c, s), (cosine, sine) = (
+        [jnp.asarray(part, w.dtype) for part in (np.cos(phase), np.sin(phase))]
+        for phase in (down, right)
     )
+    first, second = (jnp.einsum("ai,ijxy->ajxy", wave, w) for wave in (c, s))
+
+    def across(wave: Array, rows: Array) -> Array:
+        return jnp.einsum("bj,ajxy->abxy", wave, rows).reshape(-1, inputs, outputs)
+
+    real = across(cosine, first) - across(sine, second)
+    imaginary = across(sine, first) + across(cosine, second)
     squared = jnp.max(_largest(_gram(jax.lax.complex(real, imaginary))))
     return jnp.sqrt(squared / jnp.asarray(between, w.dtype))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray, float]:
-    r"""Waves on a half plane of frequencies, and the least ratio of a maximum there to the maximum.
+    r"""Phases along both axes of a half plane of frequencies, (points, taps) each.
+
+    And the least ratio of a maximum on these points to the maximum.
 
     $v^*\hat w^*\hat wv$ has degree $d$ = size - 1 along each axis. On $m > 2d$ points its maximum
     is at least $\cos(d\pi/m)$ times the maximum.
@@ -68,10 +78,11 @@ def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray, float]:
         between *= math.cos(degree * math.pi / count)
     # Kernels are real: ω and -ω have conjugate symbols.
     points[1] = points[1][: len(points[1]) // 2 + 1]
-    down, right = np.meshgrid(*points, indexing="ij")
-    i, j = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
-    phase = np.outer(down.ravel(), i.ravel()) + np.outer(right.ravel(), j.ravel())
-    return np.cos(phase), np.sin(phase), between
+    down, right = (
+        np.outer(frequencies, np.arange(size))
+        for frequencies, size in zip(points, (height, width), strict=True)
+    )
+    return down, right, between
 
 
 def _gram(a: Array) -> Array:
