@@ -1,5 +1,7 @@
 """Training data that stay in a file."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -9,10 +11,30 @@ import optax
 import pytest
 
 import liftax
+from liftax.blocks import (
+    Backtracking,
+    GaussSouthwell,
+    Jacobi,
+    Nesterov,
+    Optimiser,
+    ProximalGradient,
+    Solve,
+)
+from liftax.potentials import ElasticNet
 from liftax.training import Checkpoints
+from tests.helpers import quick
 
 NETWORK = liftax.mlp([6, 5, 3])
 METHOD = liftax.OneSweep(optax.sgd(0.1))
+
+
+NESTEROV = ProximalGradient(acceleration=Nesterov())
+BACKTRACKING = ProximalGradient(Backtracking())
+PARTS = {
+    "plain": {},
+    "jacobi": {"order": Jacobi(), "state_step": NESTEROV, "parameter_step": NESTEROV},
+    "optax": {"parameter_step": Optimiser(optax.adam(1e-2), 1e-2)},
+}
 
 
 def data(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -68,8 +90,17 @@ def test_what_cannot_be_streamed_is_refused(runs) -> None:
     given, _ = runs
     with pytest.raises(ValueError, match="stream must hold a batch of 4"):
         train(given, stream=3)
-    with pytest.raises(ValueError, match=r"stream must hold a batch .* BlockCoordinateDescent"):
-        liftax.fit(NETWORK, given, liftax.BlockCoordinateDescent(), stream=128)
+    for method, words in (
+        (liftax.SAGA(METHOD), "SAGA takes all samples at once"),
+        (liftax.BlockCoordinateDescent(interleaved=True), "interleaved steps and multipliers"),
+        (liftax.BlockCoordinateDescent(order=GaussSouthwell()), "the order GaussSouthwell looks"),
+        (liftax.BlockCoordinateDescent(parameter_step=Solve()), "parameter_step must be Optimiser"),
+        (liftax.BlockCoordinateDescent(state_step=BACKTRACKING), "state_step must be Solve"),
+    ):
+        with pytest.raises(ValueError, match=f"stream: {words}.*; leave stream away"):
+            liftax.fit(NETWORK, given, method, stream=128)
+    with pytest.raises(ValueError, match=r"stream: a full-batch method in parts takes neither"):
+        liftax.fit(NETWORK, given, liftax.BlockCoordinateDescent(), stream=9, products=jnp.bfloat16)
 
 
 def test_targets_out_of_the_domain_are_found_in_every_block(runs) -> None:
@@ -79,3 +110,36 @@ def test_targets_out_of_the_domain_are_found_in_every_block(runs) -> None:
     network = liftax.mlp([2, 1], output="sigmoid")
     with pytest.raises(ValueError, match=r"1 targets lie outside .* at sample 8195"):
         liftax.fit(network, (np.zeros((8200, 2)), targets), METHOD, stream=128)
+
+
+@pytest.mark.parametrize("parts", quick(PARTS, "plain"))
+def test_block_descent_in_parts_takes_the_same_steps(tmp_path: Path, parts: str) -> None:
+    """Four parts, the last of two samples; inertia of activations is kept with them."""
+    given = data(tmp_path)
+    network = liftax.mlp([6, 8, 7, 3])
+    energy = liftax.LiftedEnergy(network, regularisers={"layer1": ElasticNet(1e-3, 1e-2)})
+    method = liftax.BlockCoordinateDescent(**PARTS[parts])
+    whole, split = (
+        liftax.fit(
+            *(energy, given, method),
+            **{"epochs": 6, "dtype": jnp.float64, "progress": False, "stack": False, **more},
+        )
+        for more in ({}, {"stream": 16})
+    )
+    for a, b in zip(jax.tree.leaves(split.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+    for name in ("loss", "accuracy", "energy", "gap/layer1", "gap/layer2"):
+        np.testing.assert_allclose(split.history[name], whole.history[name], rtol=1e-11)
+
+
+@pytest.mark.slow
+def test_activations_may_be_larger_than_memory() -> None:
+    """320 MB of activations where a process may have 300 MB more than it starts with."""
+    script = Path(__file__).with_name("limited.py")
+    ends = {}
+    for stream in ("0", "1000"):
+        run = subprocess.run([sys.executable, str(script), stream], capture_output=True, text=True)
+        ends[stream] = (run.returncode, run.stdout, run.stderr)
+    assert ends["1000"][:2] == (0, "3 steps, 327.68 MB of activations\n"), ends["1000"]
+    assert ends["0"][0] != 0
+    assert "memory" in ends["0"][2].lower(), ends["0"]

@@ -37,6 +37,7 @@ from liftax.blocks._step_size import AbstractStepSize as AbstractStepSize
 from liftax.blocks._step_size import Backtracking as Backtracking
 from liftax.blocks._step_size import Fixed as Fixed
 from liftax.blocks._step_size import Lipschitz as Lipschitz
+from liftax.blocks._summed_block import SummedBlock as SummedBlock
 from liftax.blocks._sweep import Sweep as Sweep
 from liftax.blocks._sweep import SweepMemory as SweepMemory
 from liftax.blocks._sweep import move_group as move_group

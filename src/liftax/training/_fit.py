@@ -16,6 +16,7 @@ from liftax.networks import Network, Params
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement, choose_placement
 from liftax.training._batches import Batches
+from liftax.training._descent import StreamedDescent
 from liftax.training._engine import Carry, Problem, Transform, start, state_axes
 from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
@@ -61,7 +62,10 @@ def fit(
         validation: evaluated after every epoch; the test part if `data` is a `Split`.
         stream: samples that are on the device at a time, the next ones being fetched meanwhile;
             None puts all there. The steps are the same. With it arrays may be memory-mapped files
-            larger than memory (``np.load(file, mmap_mode="r")``). Not for full-batch methods.
+            larger than memory (``np.load(file, mmap_mode="r")``). `BlockCoordinateDescent` then
+            keeps the activations of all samples in files of a temporary folder, and works on so
+            many of them at a time (without mesh, products and checkpoints); not for the other
+            full-batch methods.
         transform: (key, x, y) → (x, y) of a batch, with a new key every step: noise, flips. Not
             for full-batch methods. Validation data are taken as they are.
         seed: of initial parameters and order. The same seed gives the same bits on one machine.
@@ -102,11 +106,13 @@ def fit(
             f"transform: {type(method).__name__} keeps the activations of all samples from step to "
             "step, which new inputs would invalidate; transform the data, or use mini-batches"
         )
-    energy, given = layers(energy, method, stack)
+    in_parts = stream is not None and method.full_batch
+    energy, given = layers(energy, method, False if in_parts else stack)
     train, held_out = parts(data, validation)
     source, size = _opened(energy, train, method, dtype, batch_size, stream)
+    descent = _descent(energy, method, source, stream, (mesh, products, checkpoints))
     place = _placement(energy, mesh, source.samples if method.full_batch else size, progress)
-    source, (x, y) = _laid(source, size, method, place)
+    source, (x, y) = _laid(source, size, method, place, in_parts)
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation", place)
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
@@ -116,10 +122,15 @@ def fit(
     initial = jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), initial)
     initial = given.stacked(initial)
     problem = Problem(energy, method, x, y, transform, products, place)
-    problem, carry = _started(problem, initial, size, jax.random.fold_in(key, 1))
+    own = jax.random.fold_in(key, 1)
+    if descent is None:
+        problem, carry = _started(problem, initial, size, own)
+    else:
+        carry = descent.begin(initial, own)
     if before is not None:
         carry = carry._replace(state=_continued(before.state, carry.state))
     run = Run((problem, given), carry, (source, check), seed, size, epochs, checkpoints)
+    run.descent = descent
     return run.go(progress, [callback] if callable(callback) else callback)
 
 
@@ -135,19 +146,43 @@ def _opened(
     batches = None if isinstance(data, Dataset | tuple) else Batches(energy, data, dtype, stream)
     size = batch_size if batches is None else batches.size
     outside = stream is not None or batches is not None
-    if outside and (method.full_batch or (stream or size) < size):
+    if outside and not method.full_batch and (stream or size) < size:
         name = "stream" if batches is None else "data in batches: stream"
         raise ValueError(
-            f"{name} must hold a batch of {size}, and the method take mini-batches; got "
-            f"{stream} for {type(method).__name__}"
+            f"{name} must hold a batch of {size}, got {stream}; give at least that many"
+        )
+    if batches is not None and method.full_batch:
+        raise ValueError(
+            f"data in batches: {type(method).__name__} takes all samples at once; give arrays, "
+            "which may be memory-mapped files"
         )
     if batches is not None:
         return batches, size
     source = Stream(*checked(energy, data, dtype, "data"), dtype, 0)
     size = min(size, source.samples)
-    if stream is None:
+    if stream is None or method.full_batch:
         return source, size
     return source._replace(steps=max(1, min(stream, source.samples) // size)), size
+
+
+def _descent(
+    energy: LiftedEnergy,
+    method: AbstractMethod,
+    source: Stream | Batches,
+    stream: int | None,
+    others: tuple[Any, ...],
+) -> StreamedDescent | None:
+    """For a full-batch method with `stream`: its step in parts of so many samples."""
+    if stream is None or not method.full_batch or isinstance(source, Batches):
+        return None
+    if stream < 1:
+        raise ValueError(f"stream must be at least 1 sample, got {stream}")
+    if any(other is not None for other in others):
+        raise ValueError(
+            "stream: a full-batch method in parts takes neither mesh, nor products, nor "
+            "checkpoints; leave these away, or stream"
+        )
+    return StreamedDescent(energy, method, source, min(stream, source.samples))
 
 
 def _placement(
@@ -178,7 +213,11 @@ def _placement(
 
 
 def _laid(
-    source: Stream | Batches, size: int, method: AbstractMethod, place: Placement | None
+    source: Stream | Batches,
+    size: int,
+    method: AbstractMethod,
+    place: Placement | None,
+    in_parts: bool,
 ) -> tuple[Stream | Batches, tuple[Array, Array]]:
     """The source with its placement, and the samples at hand: all, or the first ones."""
     if isinstance(source, Batches):
@@ -188,7 +227,8 @@ def _laid(
         # Every epoch's batches are laid out in its order, so that no step moves a sample.
         steps = 0 if method.full_batch else source.steps or source.samples // size
         source = source._replace(place=place, steps=steps)
-    return source, source.take(slice(max(size, INSPECTED) if source.steps else None))
+    few = source.steps or in_parts
+    return source, source.take(slice(max(size, INSPECTED) if few else None))
 
 
 def _started(problem: Problem, params: Params, size: int, key: Array) -> tuple[Problem, Carry]:

@@ -22,6 +22,7 @@ from liftax.networks import Params
 from liftax.training._batches import Batches
 from liftax.training._checkpoint import latest_checkpoint
 from liftax.training._closures import constants
+from liftax.training._descent import StreamedDescent
 from liftax.training._engine import (
     Carry,
     Problem,
@@ -101,6 +102,7 @@ class Run:
         self.step, self.seconds, self.history = 0, 0.0, History()
         self.fingerprint = "" if checkpoints is None else self.identity()
         self.saver: Saver | None = None
+        self.descent: StreamedDescent | None = None
         if checkpoints is not None:
             folder = writable_folder(checkpoints.folder, "checkpoints.folder")
             self.saver = Saver(folder, checkpoints.keep, self.fingerprint, self.problem.place)
@@ -180,7 +182,9 @@ class Run:
     def move(self, order: tuple[Array, Array], first: int, last: int) -> None:
         """Steps ``first`` to ``last`` of the epoch; with none of them, compile only."""
         begin = time.perf_counter()
-        if self.stream is None:
+        if self.descent is not None:
+            self.carry = self.descent.step(self.carry) if last > first else self.carry
+        elif self.stream is None:
             self.advance(self.problem, order, (0, first, last))
         else:
             self.flow(self.stream, order, first, last)
@@ -232,7 +236,10 @@ class Run:
 
     def observed(self) -> dict[str, float]:
         """Energy and gaps at the method's activations, and the validation figures."""
-        value, gaps = inspect(self.problem, self.carry.params, self.carry.state, INSPECTED)
+        if self.descent is None:
+            value, gaps = inspect(self.problem, self.carry.params, self.carry.state, INSPECTED)
+        else:
+            value, gaps = self.descent.look(self.carry)
         named = self.layers.gaps(gaps)
         row = {"energy": float(value), **{f"gap/{name}": gap for name, gap in named.items()}}
         if self.check is not None:

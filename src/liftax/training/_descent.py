@@ -1,0 +1,308 @@
+"""Block descent whose activations stay on the disk, those of some samples at a time in memory."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from liftax.affine import AbstractBilinear, Normalisation
+from liftax.blocks import (
+    AbstractChoice,
+    Fixed,
+    Lipschitz,
+    Optimiser,
+    ParameterBlock,
+    ProximalGradient,
+    Solve,
+    SummedBlock,
+    SweepMemory,
+    parameter_probes,
+    start_sweeps,
+    sweep_states,
+)
+from liftax.methods import AbstractMethod, BlockCoordinateDescent, Constant
+from liftax.networks import INPUT, Params, States
+from liftax.objectives import LiftedEnergy
+from liftax.parallel import sample_axes
+from liftax.training._engine import Carry, Totals, metric, target
+from liftax.training._stream import Stream
+
+Probes = dict[str, Any]
+
+
+class Own(NamedTuple):
+    """What the samples of a part have: activations, and what the steps on them remember."""
+
+    hidden: States
+    memory: SweepMemory
+
+
+class Sums(NamedTuple):
+    """Means over samples, of a part times its share of all samples."""
+
+    gradient: Params
+    images: Probes
+    totals: Totals
+
+
+class Rules(NamedTuple):
+    """What a step is made of."""
+
+    energy: LiftedEnergy
+    method: BlockCoordinateDescent
+
+
+class StreamedDescent:
+    """`BlockCoordinateDescent` in parts: the same steps up to rounding.
+
+    A step reads the activations of every part, sweeps over them, writes them back and adds up the
+    gradient of the parameters, which then move. Activations are memory-mapped files of a temporary
+    folder.
+
+    Raises:
+        ValueError: for a method or network whose step does not split, with the reason.
+    """
+
+    def __init__(self, energy: LiftedEnergy, method: AbstractMethod, source: Stream, rows: int):
+        why = _unsuited(energy, method)
+        if why:
+            raise ValueError(f"stream: {why}; leave stream away, so that all samples are held")
+        assert isinstance(method, BlockCoordinateDescent)
+        self.rules, self.source, self.rows = Rules(energy, method), source, rows
+        self._folder = tempfile.TemporaryDirectory(prefix="liftax-")
+        self._files: list[np.memmap] = []
+        self._structure: Any = None
+
+    def begin(self, params: Params, key: Array) -> Carry:
+        """Feasible activations, the first probes, and the steps' memory."""
+        energy, method = self.rules
+        of_states, of_parameters = jax.random.split(key)
+        dtype = jax.tree.leaves(params)[0].dtype
+        memory: Any = ()
+        for where in self._parts():
+            x, y = self._samples(where)
+            own = _first(self.rules, params, x, y, of_states)
+            if where.start == 0:
+                self._open(own, x, y, params, of_states)
+                memory = _memory(self.rules, params, x, y)
+            shared = self._store(where, own)
+        if isinstance(method.parameter_step, ProximalGradient) and memory.sizes != ():
+            # As one block warms its probes, from the same random ones.
+            start = jax.random.split(of_parameters, 1)[0]
+            probes = parameter_probes(energy.network, start, dtype)
+            for _ in range(SummedBlock.warm_up):
+                probes = self._imaged(params, probes, shared)
+            memory = memory._replace(sizes=probes)
+        zero = jnp.zeros((), dtype)
+        return Carry(params, (shared, memory), Totals(zero, zero))
+
+    def step(self, carry: Carry) -> Carry:
+        """One sweep over all activations, then the parameters."""
+        shared, memory = carry.state
+        sums, waiting = None, None
+        for where in self._parts():
+            x, y = self._samples(where)
+            share = (where.stop - where.start) / self.source.samples
+            own = self._load(where, shared)
+            own, part = _part(self.rules, carry.params, memory, own, x, y, share)
+            sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
+            if waiting is not None:  # written while this part is computed
+                self._store(*waiting)
+            waiting = (where, own)
+        assert waiting is not None and sums is not None
+        following = self._store(*waiting)
+        params, memory = _moved(self.rules, carry.params, memory, sums)
+        totals = jax.tree.map(lambda a, b: a + b.astype(a.dtype), carry.totals, sums.totals)
+        return Carry(params, (following, memory), totals)
+
+    def look(self, carry: Carry) -> tuple[Array, dict[str, Array]]:
+        """Energy and root-mean-square gaps."""
+        found = None
+        for where in self._parts():
+            x, y = self._samples(where)
+            share = (where.stop - where.start) / self.source.samples
+            own = self._load(where, carry.state[0])
+            part = _seen(self.rules, carry.params, own, x, y, share)
+            found = part if found is None else jax.tree.map(jnp.add, found, part)
+        assert found is not None
+        value, squares = found
+        regularisers = _of_weights(self.rules, carry.params)
+        return value + regularisers, {name: jnp.sqrt(gap) for name, gap in squares.items()}
+
+    def _imaged(self, params: Params, probes: Probes, shared: list[Array]) -> Probes:
+        found: Any = None
+        for where in self._parts():
+            x, y = self._samples(where)
+            share = (where.stop - where.start) / self.source.samples
+            part = _image(self.rules, params, probes, self._load(where, shared), x, y, share)
+            found = part if found is None else jax.tree.map(jnp.add, found, part)
+        return found
+
+    def _parts(self) -> Iterator[slice]:
+        samples = self.source.samples
+        for begin in range(0, samples, self.rows):
+            yield slice(begin, min(begin + self.rows, samples))
+
+    def _samples(self, where: slice) -> tuple[Array, Array]:
+        return self.source.take(where)
+
+    def _open(self, own: Own, x: Array, y: Array, params: Params, key: Array) -> None:
+        """A file for every array that holds samples."""
+
+        def shapes(samples: int) -> Any:
+            few = [jax.ShapeDtypeStruct((samples, *a.shape[1:]), a.dtype) for a in (x, y)]
+            return jax.eval_shape(lambda p, x, y: _first(self.rules, p, x, y, key), params, *few)
+
+        self._axes = jax.tree.leaves(sample_axes(shapes(len(x)), shapes(2 * len(x)), len(x)))
+        leaves, self._structure = jax.tree.flatten(own)
+        for number, (leaf, axis) in enumerate(zip(leaves, self._axes, strict=True)):
+            if axis == 0:
+                path, shape = Path(self._folder.name, f"{number}"), leaf.shape[1:]
+                full = (self.source.samples, *shape)
+                self._files.append(np.memmap(path, leaf.dtype, mode="w+", shape=full))
+
+    def _store(self, where: slice, own: Own) -> list[Array]:
+        """Write what samples have; returns the rest, which is the same for all parts."""
+        leaves, files = jax.tree.leaves(own), iter(self._files)
+        for leaf, axis in zip(leaves, self._axes, strict=True):
+            if axis == 0:
+                next(files)[where] = np.asarray(leaf)
+        return [leaf for leaf, axis in zip(leaves, self._axes, strict=True) if axis != 0]
+
+    def _load(self, where: slice, shared: list[Array]) -> Own:
+        files, rest = iter(self._files), iter(shared)
+        # A copy: the file changes while the device may still look at it.
+        leaves = [
+            jnp.asarray(np.array(next(files)[where])) if axis == 0 else next(rest)
+            for axis in self._axes
+        ]
+        return jax.tree.unflatten(self._structure, leaves)
+
+
+@eqx.filter_jit
+def _first(rules: Rules, params: Params, x: Array, y: Array, key: PRNGKeyArray) -> Own:
+    energy, method = rules
+    states, z, _ = energy.clamp(x, target(energy, y, x.dtype), params)
+    given = (energy, method.order, method.state_step, params, states, z)
+    hidden = {name: states[name] for name in energy.network.hidden}
+    return Own(hidden, start_sweeps(*given, key))
+
+
+@eqx.filter_jit
+def _memory(rules: Rules, params: Params, x: Array, y: Array) -> Any:
+    """The parameter step's memory, with probes of the first part in the place of probes."""
+    energy, method = rules
+    states, z, _ = energy.clamp(x, target(energy, y, x.dtype), params)
+    block = ParameterBlock(energy, params, states, z)
+    return method.parameter_step.init(block, jax.random.key(0))
+
+
+def _whole(rules: Rules, params: Params, own: Own, x: Array, y: Array) -> tuple[States, States]:
+    output = rules.energy.network.output
+    states = {INPUT: x, **own.hidden, output: target(rules.energy, y, x.dtype)}
+    return states, rules.energy.preactivations(params, states)
+
+
+@eqx.filter_jit
+def _part(
+    rules: Rules, params: Params, memory: Any, own: Own, x: Array, y: Array, share: float
+) -> tuple[Own, Sums]:
+    """Sweep over the activations of a part; its share of what the parameters need."""
+    energy, method = rules
+    states, z = _whole(rules, params, own, x, y)
+    given = (energy, method.order, method.state_step, params, states, z)
+    sweep = sweep_states(*given, own.memory)
+    block = ParameterBlock(energy, params, sweep.states, sweep.z)
+    point, probes, step = block.x, {}, method.parameter_step
+    if isinstance(step, ProximalGradient):
+        point = step.acceleration.points(memory.momentum, block.x)[1]
+        probes = memory.sizes
+    images = block.curvature(probes, 1)[1] if probes else {}
+    outputs, ahead = energy.network.forward(params, x)
+    output = energy.network.output
+    loss = energy.loss_value(ahead[output], target(energy, y, x.dtype))
+    sums = Sums(block.gradient(point), images, Totals(loss, metric(y, outputs[output])))
+    kept = Own({name: sweep.states[name] for name in energy.network.hidden}, sweep.memory)
+    return kept, _times(sums, share)
+
+
+@eqx.filter_jit
+def _moved(rules: Rules, params: Params, memory: Any, sums: Sums) -> tuple[Params, Any]:
+    x = {name: theta for name, theta in params.items() if jax.tree.leaves(theta)}
+    block = SummedBlock(x, rules.energy, params, sums.gradient, sums.images)
+    moved, memory = rules.method.parameter_step.update(block, memory)
+    return {**params, **moved}, memory
+
+
+@eqx.filter_jit
+def _image(
+    rules: Rules, params: Params, probes: Probes, own: Own, x: Array, y: Array, share: float
+) -> Probes:
+    states, z = _whole(rules, params, own, x, y)
+    block = ParameterBlock(rules.energy, params, states, z)
+    return _times(block.curvature(probes, 1)[1], share)
+
+
+@eqx.filter_jit
+def _seen(
+    rules: Rules, params: Params, own: Own, x: Array, y: Array, share: float
+) -> tuple[Array, dict[str, Array]]:
+    """The share in the energy without regularisers, and in the squares of the gaps."""
+    energy = rules.energy
+    states, z = _whole(rules, params, own, x, y)
+    value = energy.total(energy.terms(states, z), states, params) - _regularisers(energy, params)
+    squares = {name: gap**2 for name, gap in energy.gaps(states, z).items()}
+    return _times((value, squares), share)
+
+
+@eqx.filter_jit
+def _of_weights(rules: Rules, params: Params) -> Array:
+    return _regularisers(rules.energy, params)
+
+
+def _regularisers(energy: LiftedEnergy, params: Params) -> Array:
+    zero = jnp.zeros((), jax.tree.leaves(params)[0].dtype)
+    return energy.total({}, {INPUT: zero[None]}, params) if not energy.activity else zero
+
+
+def _times(tree: Any, share: float) -> Any:
+    return jax.tree.map(lambda leaf: jnp.asarray(share, leaf.dtype) * leaf, tree)
+
+
+def _unsuited(energy: LiftedEnergy, method: AbstractMethod) -> str | None:
+    """Why a step does not split into parts of the samples."""
+    name = type(method).__name__
+    if not isinstance(method, BlockCoordinateDescent):
+        return f"{name} takes all samples at once"
+    if method.interleaved or not isinstance(method.multipliers, Constant):
+        return "interleaved steps and multipliers need all samples at once"
+    if isinstance(method.order, AbstractChoice):
+        return f"the order {type(method.order).__name__} looks at all samples"
+    nodes = energy.network.nodes
+    if any(n.learn or isinstance(n.affine, AbstractBilinear | Normalisation) for n in nodes):
+        return "batch statistics, bilinear nodes and learnt potentials need all samples at once"
+    of_states, of_parameters = method.state_step, method.parameter_step
+    if not (isinstance(of_states, Solve) or _known(of_states)):
+        return "state_step must be Solve() or ProximalGradient with Lipschitz or fixed steps"
+    if not (isinstance(of_parameters, Optimiser) or _known(of_parameters, 1)):
+        return (
+            "parameter_step must be Optimiser(...) or ProximalGradient with fixed steps or "
+            "Lipschitz() of one power iteration"
+        )
+    return None
+
+
+def _known(step: Any, iterations: int | None = None) -> bool:
+    """Whether a step's sizes are known without the values of all samples."""
+    if not isinstance(step, ProximalGradient):
+        return False
+    size = step.step_size
+    if isinstance(size, Lipschitz):
+        return iterations in (None, size.power_iterations)
+    return isinstance(size, Fixed)
