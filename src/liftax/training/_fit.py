@@ -21,7 +21,7 @@ from liftax.training._engine import Carry, Problem, Transform, start, state_axes
 from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
 from liftax.training._run import INSPECTED, Callback, Checkpoints, Run
-from liftax.training._stacking import layers
+from liftax.training._stacking import Layers, layers
 from liftax.training._stream import Stream
 
 
@@ -116,11 +116,7 @@ def fit(
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation", place)
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
-    initial = before.params if before else params
-    initial = given.energy.network.init(key, dtype) if initial is None else initial
-    # The loop donates its buffers; the caller's parameters stay alive in this copy.
-    initial = jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), initial)
-    initial = given.stacked(initial)
+    initial = _initial(before.params if before else params, given, key, dtype)
     problem = Problem(energy, method, x, y, transform, products, place)
     own = jax.random.fold_in(key, 1)
     if descent is None:
@@ -132,6 +128,13 @@ def fit(
     run = Run((problem, given), carry, (source, check), seed, size, epochs, checkpoints)
     run.descent = descent
     return run.go(progress, [callback] if callable(callback) else callback)
+
+
+def _initial(params: Params | None, given: Layers, key: Array, dtype: Any) -> Params:
+    """The run's first parameters, random ones for None, in its stacks."""
+    params = given.energy.network.init(key, dtype) if params is None else params
+    # The loop donates its buffers; the caller's parameters stay alive in this copy.
+    return given.stacked(jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), params))
 
 
 def _opened(
