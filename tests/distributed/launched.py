@@ -24,8 +24,8 @@ def main(folder: str, method: str, fault: str) -> None:
     def after(history, params):
         if history.last["epoch"] < 3 or not fault:
             return
+        print("epoch", history.last["epoch"], flush=True)
         if fault == "wait":
-            print("epoch", history.last["epoch"], flush=True)
             time.sleep(0.2)
         elif last and fault == "raise":
             raise RuntimeError("something is wrong here")

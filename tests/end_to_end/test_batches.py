@@ -113,9 +113,9 @@ def test_what_changes_its_length_or_is_short_is_refused() -> None:
 
     with pytest.raises(ValueError, match="data gave 13 batches in an epoch, and 20 before"):
         train(Short())
-    with pytest.raises(ValueError, match=r"must hold a batch of 4, .* got 3"):
+    with pytest.raises(ValueError, match=r"must hold a batch of 4, got 3; give"):
         train(Loader(), stream=3)
-    with pytest.raises(ValueError, match=r"data in batches: .* BlockCoordinateDescent"):
+    with pytest.raises(ValueError, match="data in batches: BlockCoordinateDescent takes all"):
         liftax.fit(NETWORK, Loader(), liftax.BlockCoordinateDescent())
 
 

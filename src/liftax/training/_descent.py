@@ -1,6 +1,8 @@
 """Block descent whose activations stay on the disk, those of some samples at a time in memory."""
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +77,8 @@ class StreamedDescent:
             raise ValueError(f"stream: {why}; leave stream away, so that all samples are held")
         assert isinstance(method, BlockCoordinateDescent)
         self.rules, self.source, self.rows = Rules(energy, method), source, rows
-        self._folder = tempfile.TemporaryDirectory(prefix="liftax-")
+        self._folder = tempfile.mkdtemp(prefix="liftax-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._files: list[np.memmap] = []
         self._structure: Any = None
 
@@ -163,7 +166,7 @@ class StreamedDescent:
         leaves, self._structure = jax.tree.flatten(own)
         for number, (leaf, axis) in enumerate(zip(leaves, self._axes, strict=True)):
             if axis == 0:
-                path, shape = Path(self._folder.name, f"{number}"), leaf.shape[1:]
+                path, shape = Path(self._folder, f"{number}"), leaf.shape[1:]
                 full = (self.source.samples, *shape)
                 self._files.append(np.memmap(path, leaf.dtype, mode="w+", shape=full))
 

@@ -116,7 +116,7 @@ def fit(
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation", place)
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
-    initial = _initial(before.params if before else params, given, key, dtype)
+    initial = _initial(params.params if isinstance(params, Result) else params, given, key, dtype)
     problem = Problem(energy, method, x, y, transform, products, place)
     own = jax.random.fold_in(key, 1)
     if descent is None:
