@@ -16,6 +16,7 @@ from mkdocs.exceptions import PluginError
 _ROOT = Path(__file__).parents[1]
 _WHOLE = {"{{ README }}": "README.md", "{{ CHANGELOG }}": "CHANGELOG.md"}
 _WHOLE["{{ CONTRIBUTING }}"] = "CONTRIBUTING.md"
+_LINKS = {"docs/": "", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 _FUZZING = Path(__file__).parent / "fuzzing.json"
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\s*(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])\s*</\1>',
@@ -29,7 +30,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     for mark, name in _WHOLE.items():
         if mark in markdown:
             text = (_ROOT / name).read_text(encoding="utf-8")
-            markdown = markdown.replace(mark, text.replace("](docs/", "]("))
+            for seen, here in _LINKS.items():
+                text = text.replace(f"]({seen}", f"]({here}")
+            markdown = markdown.replace(mark, text)
     return (
         markdown.replace("{{ FUZZING }}", _fuzzing()) if "{{ FUZZING }}" in markdown else markdown
     )

@@ -1,7 +1,7 @@
 """The table of plausible mistakes that `make mutants` puts into the source."""
 
 from tests.fault import Fault
-from tests.faults_around import IMPORTING, INVERSION
+from tests.faults_around import FILES, IMPORTING, INVERSION
 
 NUMERICS = "numerics/test_"
 STEPS, SOLVE = f"{NUMERICS}block_steps.py::test_", f"{NUMERICS}solve.py::test_"
@@ -480,5 +480,6 @@ FAULTS = [
     *CLOSED_FORMS,
     *MAPS,
     *METHOD_STEPS,
+    *FILES,
     *IMPORTING,
 ]

@@ -93,3 +93,11 @@ def test_a_residual_that_is_none_is_named() -> None:
         Residual(Dense(3), (1.0, 0.0), (0.0, 1.0)).out_shape((2,), (3,))
     with pytest.raises(ValueError, match="norm of Mean"):
         norm_bound(Mean(), {})
+
+
+def test_large_kernels_by_their_symbol_on_a_fine_grid() -> None:
+    """One channel: the norm is the largest modulus of the Fourier series."""
+    w = np.random.default_rng(0).normal(size=(17, 15, 1, 1))
+    largest = np.abs(np.fft.fft2(w[..., 0, 0], (1024, 1024))).max()
+    bound = float(norm_bound(Convolution(1, (17, 15), use_bias=False), {"weight": jnp.asarray(w)}))
+    assert largest <= bound <= 1.03 * largest

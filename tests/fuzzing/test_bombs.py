@@ -59,7 +59,7 @@ STRIP_PLACE, STRIP_BYTES, HEIGHT, WIDTH, PLANES, TILE = 273, 279, 257, 256, 277,
 IMAGES = {
     "png": png(16, LONG),
     "strip": tiff({STRIP_PLACE: -1, STRIP_BYTES: len(LONG)}, LONG, compression="zlib"),
-    "strips": tiff({HEIGHT: 2**27, WIDTH: 1}, rowsperstrip=1),
+    "strips": tiff({HEIGHT: 2**23, WIDTH: 1}, rowsperstrip=1),
     "planes": tiff({PLANES: 60_000}),
     "tile": tiff(dict.fromkeys(TILE, 2**20), tile=(16, 16)),
     "bits": tiff({258: 2**16 - 1}),

@@ -16,6 +16,7 @@ from liftax.affine._transposed_convolution import TransposedConvolution
 from liftax.affine._transposed_dense import TransposedDense
 
 SLACK = 0.02
+_MOST_WAVES = 2**20
 
 
 def norm_bound(affine: AbstractAffine, params: Params) -> Float[Array, ""]:
@@ -45,20 +46,31 @@ def norm_bound(affine: AbstractAffine, params: Params) -> Float[Array, ""]:
 def _symbol_bound(w: Float[Array, "kh kw inputs outputs"]) -> Float[Array, ""]:
     height, width, inputs, outputs = w.shape
     down, right, between = _grid(height, width)
-    # Axis by axis: waves over both at once would be as many as the kernel's entries squared.
-    (c, s), (cosine, sine) = (
-        [jnp.asarray(part, w.dtype) for part in (np.cos(phase), np.sin(phase))]
-        for phase in (down, right)
+    symbol = _at_once if len(down) * len(right) * height * width <= _MOST_WAVES else _by_axes
+    parts = (part.reshape(-1, inputs, outputs) for part in symbol(down, right, w))
+    squared = jnp.max(_largest(_gram(jax.lax.complex(*parts))))
+    return jnp.sqrt(squared / jnp.asarray(between, w.dtype))
+
+
+def _at_once(down: np.ndarray, right: np.ndarray, w: Array) -> tuple[Array, Array]:
+    """Real and imaginary part at all frequencies, by one product: for small kernels."""
+    phase = (down[:, None, :, None] + right[None, :, None, :]).reshape(len(down) * len(right), -1)
+    flat = w.reshape(phase.shape[1], -1)
+    return jnp.asarray(np.cos(phase), w.dtype) @ flat, jnp.asarray(np.sin(phase), w.dtype) @ flat
+
+
+def _by_axes(down: np.ndarray, right: np.ndarray, w: Array) -> tuple[Array, Array]:
+    """The same without a wave for every pair of a frequency and an entry of the kernel."""
+    c, s, cosine, sine = (
+        jnp.asarray(wave(phase), w.dtype) for phase in (down, right) for wave in (np.cos, np.sin)
     )
     first, second = (jnp.einsum("ai,ijxy->ajxy", wave, w) for wave in (c, s))
 
     def across(wave: Array, rows: Array) -> Array:
-        return jnp.einsum("bj,ajxy->abxy", wave, rows).reshape(-1, inputs, outputs)
+        return jnp.einsum("bj,ajxy->abxy", wave, rows)
 
     real = across(cosine, first) - across(sine, second)
-    imaginary = across(sine, first) + across(cosine, second)
-    squared = jnp.max(_largest(_gram(jax.lax.complex(real, imaginary))))
-    return jnp.sqrt(squared / jnp.asarray(between, w.dtype))
+    return real, across(sine, first) + across(cosine, second)
 
 
 @functools.lru_cache(maxsize=64)
