@@ -73,7 +73,7 @@ def test_quick_experiments_write_everything(name: str, tmp_path: Path, capsys, m
         assert isinstance(meta["network"], dict | str)
     page = Page()
     page.feed((tmp_path / "out" / "report.html").read_text())
-    assert page.tags.count("img") >= 1
+    assert page.tags.count("img") + page.tags.count("svg") >= 1
     assert page.tags.count("table") >= 1
     assert page.outside == []
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == written
@@ -179,7 +179,7 @@ def test_compare_shows_what_differs(tmp_path: Path, capsys) -> None:
     assert "ours / accuracy  0.6 ± 0.14  0.75" in shown
     page = Page()
     page.feed(out.read_text())
-    assert (page.tags.count("table"), page.tags.count("img"), page.outside) == (2, 1, [])
+    assert (page.tags.count("table"), page.tags.count("svg"), page.outside) == (2, 1, [])
 
 
 def test_doctor_says_what_is_there(capsys, monkeypatch) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from liftax._report import Report, new_figure
+from liftax._commands._page import curves, number, read_history
+from liftax._report import Chart, Line, Report
 
 _CURVES = ("validation_accuracy", "validation_mse", "accuracy", "mse", "loss", "energy")
 
@@ -16,7 +17,7 @@ def compare(folders: Sequence[Path], page: Path | None = None) -> dict[str, Any]
     """Figures that the runs share, and where their settings differ.
 
     Args:
-        folders: of runs of ``liftax reproduce``.
+        folders: of runs of ``liftax reproduce`` or ``liftax train``.
         page: HTML file to write, with the table and the curves of the runs.
 
     Raises:
@@ -34,7 +35,7 @@ def compare(folders: Sequence[Path], page: Path | None = None) -> dict[str, Any]
         "figures": _rows(figures),
     }
     if page is not None:
-        _write(page, found, {name: _history(f) for name, f in zip(names, folders, strict=True)})
+        _write(page, found, {name: read_history(f) for name, f in zip(names, folders, strict=True)})
     return found
 
 
@@ -51,7 +52,7 @@ def _metrics(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{str(folder)!r} holds no finished run: {path.name} cannot be read ({error}); give "
-            "folders that liftax reproduce wrote"
+            "folders that liftax reproduce or train wrote"
         ) from None
     parts = ("figures", "config", "versions")
     if not isinstance(found, dict) or not all(
@@ -82,16 +83,12 @@ def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield from _leaves(value, (*path, str(key)))
-    elif isinstance(tree, list) and tree and all(_number(value) for value in tree):
+    elif isinstance(tree, list) and tree and all(number(value) for value in tree):
         values = np.asarray(tree, float)
         spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
         yield " / ".join(path), f"{values.mean():.5g}{spread}"
-    elif _number(tree) or isinstance(tree, str):
+    elif number(tree) or isinstance(tree, str):
         yield " / ".join(path), tree
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _rows(columns: dict[str, dict[str, Any]], differing: bool = False) -> list[dict[str, Any]]:
@@ -105,18 +102,6 @@ def _rows(columns: dict[str, dict[str, Any]], differing: bool = False) -> list[d
     return rows
 
 
-def _history(folder: Path) -> list[dict[str, Any]]:
-    """Rows of all runs; none if the file is not there."""
-    path = folder / "history.jsonl"
-    if not path.is_file():
-        return []
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {error}; run it again") from None
-    return [row for row in rows if isinstance(row, dict)]
-
-
 def _write(page: Path, found: dict[str, Any], histories: dict[str, list[dict[str, Any]]]) -> None:
     report = Report("Runs side by side", ", ".join(found["runs"]))
     for title in ("settings that differ", "figures"):
@@ -124,40 +109,18 @@ def _write(page: Path, found: dict[str, Any], histories: dict[str, list[dict[str
         if rows:
             report.heading(title.capitalize())
             report.table(list(rows[0]), [list(row.values()) for row in rows], title)
-    columns = [c for c in _CURVES if any(c in row for rows in histories.values() for row in rows)]
-    if columns:
+    charts = [chart for column in _CURVES if (chart := _chart(histories, column)) is not None]
+    if charts:
         report.heading("Curves")
-    for column in columns:
-        report.figure(_curves(histories, column), f"{column} by epoch, a line a run")
+        report.charts(charts, "by epoch, a colour a folder, a line a training run")
     report.save(page)
 
 
-def _curves(histories: dict[str, list[dict[str, Any]]], column: str) -> Any:
+def _chart(histories: dict[str, list[dict[str, Any]]], column: str) -> Chart | None:
     """A line for every training run of a folder, a colour a folder."""
-    figure, ((axes,),) = new_figure()
-    for place, (name, rows) in enumerate(histories.items()):
-        label: str | None = name
-        for line in _lines(rows, column):
-            axes.plot(*line, color=f"C{place % 10}", label=label, linewidth=1.2, alpha=0.7)
-            label = None
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(column)
-    axes.legend(frameon=False, fontsize=9)
-    return figure
-
-
-def _lines(rows: list[dict[str, Any]], column: str) -> Iterator[tuple[list, list]]:
-    """Epochs and values of each training run: a new one begins where epochs do not grow."""
-    epochs: list[Any] = []
-    values: list[Any] = []
-    for row in rows:
-        if not _number(row.get("epoch")):
-            continue
-        if epochs and row["epoch"] <= epochs[-1]:
-            yield epochs, values
-            epochs, values = [], []
-        if _number(row.get(column)):
-            epochs.append(row["epoch"])
-            values.append(row[column])
-    if epochs:
-        yield epochs, values
+    lines = [
+        Line(name, epochs, values, colour=place)
+        for place, (name, rows) in enumerate(histories.items())
+        for _, epochs, values in curves(rows, column)
+    ]
+    return Chart(lines, "epoch", column.replace("_", " "), title=column) if lines else None

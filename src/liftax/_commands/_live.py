@@ -19,10 +19,13 @@ from liftax.training import History
 
 _PICTURES = 8
 _FILTERS = 32
+_PAUSE = 0.5  # seconds between writes: short epochs shall not wait for the disk
 
 
 class Live:
     """Writes ``history.jsonl``, ``status.json`` and ``pictures.npz``, each at once or not at all.
+
+    At most twice a second, and when the run ends or is interrupted.
 
     Attributes:
         folder: of the run.
@@ -37,7 +40,7 @@ class Live:
         say: Callable[[str], None] = lambda line: None,
     ):
         self.folder, self._epochs, self._seed, self._say = folder, epochs, seed, say
-        self._samples, self._row = samples, {}
+        self._samples, self._history, self._written = samples, History(), -math.inf
         self._network: Network | None = None
 
     def bound(self, network: Network) -> "Live":
@@ -47,36 +50,44 @@ class Live:
 
     def __call__(self, history: History, params: Params) -> None:
         """Write down an epoch."""
-        self._row = dict(history.last)
-        self.rows(history.rows)
-        self._status("running")
-        if self._network is not None:
-            found = pictures(self._network, params, self._samples)
-            if found:
-                write_pictures(self.folder / "pictures.npz", found)
-        self._say(line(self._row, self._epochs))
+        self._history = history
+        self._say(line(history.last, self._epochs))
+        if time.monotonic() < self._written + _PAUSE:
+            return
+        self._write("running")
+        self.show(params)
 
-    def rows(self, rows: list[dict[str, Any]]) -> None:
-        """Write the history."""
-        lines = [json.dumps(plain({"seed": self._seed, **row})) for row in rows]
-        write_text(self.folder / "history.jsonl", "".join(text + "\n" for text in lines))
+    def end(self, history: History) -> None:
+        """The whole history of a run that has ended, also of one that began no epoch."""
+        self._history = history
+        self._write("complete")
+
+    def show(self, params: Params) -> None:
+        """Write pictures of what the network does with these parameters."""
+        found = pictures(self._network, params, self._samples) if self._network else {}
+        if found:
+            write_pictures(self.folder / "pictures.npz", found)
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Says at the end how a run went that begins inside."""
-        self._status("running")
+        """Says how a run that begins inside was broken off."""
+        self._write("running")
         try:
             yield
         except KeyboardInterrupt:
-            self._status("interrupted")
+            self._write("interrupted")
             raise
         except BaseException:
-            self._status("failed")
+            self._write("failed")
             raise
-        self._status("complete")
 
-    def _status(self, state: str) -> None:
-        known = {key: self._row.get(key) for key in ("epoch", "step", "seconds")}
+    def _write(self, state: str) -> None:
+        rows = self._history.rows
+        if rows:
+            lines = [json.dumps(plain({"seed": self._seed, **row})) for row in rows]
+            write_text(self.folder / "history.jsonl", "".join(text + "\n" for text in lines))
+        known = {key: (rows or [{}])[-1].get(key) for key in ("epoch", "step", "seconds")}
+        self._written = time.monotonic()
         about = {"state": state, "epochs": self._epochs, "written": time.time()}
         write_json(self.folder / "status.json", {**known, **about})
 

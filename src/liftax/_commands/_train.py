@@ -73,8 +73,9 @@ def train(
             callback=callbacks,
             **plan.options,
         )
-    live.rows(result.history.rows)
+    live.end(result.history)
     params = result.params if best is None else _kept(best, folder / _BEST, result)
+    live.show(params)
     return _write(folder, plan, result, params, time.perf_counter() - begin)
 
 

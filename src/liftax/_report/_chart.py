@@ -115,8 +115,8 @@ def limits(values: Sequence[float | None], log: bool) -> tuple[float, float]:
     return low - room, high + room
 
 
-def ticks(low: float, high: float, log: bool) -> list[float]:
-    """Round numbers between two ends, about five; powers of ten and parts of them if `log`."""
+def ticks(low: float, high: float, log: bool, least: float = 0.0) -> list[float]:
+    """Round numbers between two ends, about five, at least `least` apart; or powers of ten."""
     if log and high / low >= 9:
         first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
         every = max(1, -(-(last - first) // 5))
@@ -128,9 +128,15 @@ def ticks(low: float, high: float, log: bool) -> list[float]:
     rough = (high - low) / 5
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(m * size for m in (1, 2, 5, 10) if m * size >= rough * 0.999)
+    step = max(step, least)
     return [
         step * k for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
     ]
+
+
+def _least(numbers: dict[str, Any]) -> float:
+    """Between ticks: epochs are whole."""
+    return 1.0 if numbers["x"] == "epoch" else 0.0
 
 
 def _svg(numbers: dict[str, Any], name: str) -> str:
@@ -151,7 +157,7 @@ def _svg(numbers: dict[str, Any], name: str) -> str:
         f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{right - _LEFT}" '
         f'height="{bottom - _TOP}"/>',
     ]
-    for tick in ticks(*x, "x" in log):
+    for tick in ticks(*x, "x" in log, _least(numbers)):
         at = f"{across(tick):.1f}"
         parts.append(f'<path class="grid" d="M{at} {_TOP}V{bottom}"/>')
         parts.append(f'<text x="{at}" y="{bottom + 18}" text-anchor="middle">{tick:.4g}</text>')
@@ -199,9 +205,9 @@ def _legend(numbers: dict[str, Any]) -> str:
     entries = [
         f'<li><span class="key c{line["colour"]}{" dashed" if line["dashed"] else ""}"></span>'
         f"{html.escape(line['label'])}</li>"
-        for line in numbers["lines"]
+        for line in {line["label"]: line for line in reversed(numbers["lines"])}.values()
         if line["label"]
-    ]
+    ][::-1]
     return f'<ul class="legend">{"".join(entries)}</ul>' if entries else ""
 
 

@@ -35,7 +35,7 @@ const liftax = (() => {
     const room = 0.04 * (high - low) || 0.1 * Math.abs(high) || 0.5;
     return [low - room, high + room];
   };
-  const ticks = (low, high, log, count) => {
+  const ticks = (low, high, log, count, least = 0) => {
     if (log && high / low >= 9) {
       const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
       const every = Math.max(1, Math.ceil((last - first) / count)), found = [];
@@ -47,7 +47,7 @@ const liftax = (() => {
       return found.filter((t) => t >= low * (1 - 1e-9) && t <= high * (1 + 1e-9));
     }
     const rough = (high - low) / count, size = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((m) => m * size).find((s) => s >= rough * 0.999);
+    const step = Math.max(least, [1, 2, 5, 10].map((m) => m * size).find((s) => s >= rough * 0.999));
     const found = [];
     for (let k = Math.ceil(low / step - 1e-9); k <= Math.floor(high / step + 1e-9); k++) found.push(step * k);
     return found;
@@ -106,7 +106,8 @@ const liftax = (() => {
       const hole = draw("clipPath", { id: clip });
       hole.append(draw("rect", frame));
       svg.append(hole, draw("rect", { class: "frame", ...frame }));
-      for (const t of ticks(...x, logs.x, Math.max(3, Math.floor((right - left) / 80)))) {
+      for (const t of ticks(...x, logs.x, Math.max(3, Math.floor((right - left) / 80)),
+        data.x === "epoch" ? 1 : 0)) {
         svg.append(draw("path", { class: "grid", d: `M${across(t)} ${top}V${bottom}` }),
           draw("text", { x: across(t), y: bottom + 18, "text-anchor": "middle" }, short(t)));
       }

@@ -113,7 +113,7 @@ def _write(record: Record, histories: dict[str, dict[str, list]]) -> None:
             for label, runs in found.items()
         }
         plot = curves(series, "epoch", "test accuracy", baseline=[BASELINE])
-        report.figure(plot, f"{name}: test accuracy against epochs; bands span the seeds")
+        report.charts(plot, f"{name}: test accuracy against epochs; bands span the seeds")
     report.heading("How to read it")
     report.text(
         "All take Adam, with the learning rate tuned on held-out training data from the same "

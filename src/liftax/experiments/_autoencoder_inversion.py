@@ -300,7 +300,7 @@ def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
     lines = {m: (config["noise"], [[r["psnr"] for r in rows]]) for m, rows in found.items()}
     dashed = (DECODER, *(m + WARM for m in _METHODS))
     plot = curves(lines, "noise of the code", "PSNR, dB", baseline=dashed)
-    record.report.figure(plot, label)
+    record.report.charts(plot, label)
     clean = ", ".join(f"{m} {rows[0]['psnr']:.2f} dB" for m, rows in found.items() if WARM not in m)
     record.headline.append(f"{name}, clean: {clean}")
     many = record.figures.setdefault("one batched call", {})

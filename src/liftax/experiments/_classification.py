@@ -117,7 +117,7 @@ def _write(record: Record, histories: dict, final: dict, shape: tuple[int, ...])
         }
         log = "y" if name == "loss" else ""
         plot = curves(series, "epoch", title, log=log, baseline=baseline)
-        report.figure(
+        report.charts(
             plot,
             f"{title.capitalize()} against epochs; bands span the seeds, back-propagation is dashed",
         )
@@ -127,7 +127,7 @@ def _write(record: Record, histories: dict, final: dict, shape: tuple[int, ...])
     caption = (
         f"Strongest units of the first layer, {LIFTED_ADAM}: weights as pictures, red positive"
     )
-    report.figure(filters(weights, (shape[0], shape[1])), caption)
+    report.gallery(filters(weights, (shape[0], shape[1])), caption)
     report.heading("How to read it")
     report.text(
         "Each method had the same tuning effort: four step sizes, judged on a sixth of the training "

@@ -147,7 +147,7 @@ def _study(
         for noise in config["noise"]
     }
     plot = panels(groups, "depth of the features", "PSNR, dB", baseline=(ADAM,))
-    record.report.figure(plot, f"{title}, seed {seed}: from the first on {', '.join(depths)}")
+    record.report.charts(plot, f"{title}, seed {seed}: from the first on {', '.join(depths)}")
     return rows
 
 

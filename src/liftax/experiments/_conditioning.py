@@ -156,10 +156,10 @@ def _write(record: Record) -> None:
             for block, by in groups.items()
             if any(np.isfinite(runs).any() for _, runs in by.values())
         }
-        plot = panels(groups, "epoch", "condition number", log="y", columns=2)
+        plot = panels(groups, "epoch", "condition number", log="y")
         widths = "-".join(str(w) for w in (config["inputs"], *config["hidden"], 10))
         text = f"{activation} perceptron {widths} on {config['data']}, trained lifted"
-        report.figure(plot, f"{text}: condition numbers of its blocks; bands span the seeds")
+        report.charts(plot, f"{text}: condition numbers of its blocks; bands span the seeds")
     report.heading("How to read it")
     report.text(
         "The Gauss-Newton matrix of one unit is E d(w·x) x xᵀ with d = σ'² for MAC-QP, d = σ' for "
@@ -205,7 +205,7 @@ def _write_unit(record: Record) -> dict[str, Any]:
     series |= {name + EXACT: (scales, [v]) for name, v in figures["limit"].items()}
     dashed = [name for name in series if name.endswith(EXACT)]
     plot = curves(series, "|w|", "condition number", log="xy", baseline=dashed)
-    report.figure(plot, f"{caption} against the size of its weights, {int(most):,} samples")
+    report.charts(plot, f"{caption} against the size of its weights, {int(most):,} samples")
     return units[most]
 
 

@@ -100,9 +100,9 @@ def _classifier(record: Record, data: Split) -> None:
     plot = curves(
         _series(results, "validation_accuracy"), "epoch", "test accuracy", baseline=[BACKPROP]
     )
-    report.figure(plot, "Test accuracy against epochs; bands span the seeds")
+    report.charts(plot, "Test accuracy against epochs; bands span the seeds")
     weights = record.model.params["layer1"]["weight"]
-    report.figure(
+    report.gallery(
         filters(weights, (shape[0], shape[1])), "What the strongest first-layer units look for"
     )
     record.headline.append(
@@ -141,10 +141,10 @@ def _autoencoder(record: Record, data: Split) -> None:
     plot = curves(
         _series(results, "validation_mse"), "epoch", "test error", log="y", baseline=[EXPLICIT]
     )
-    report.figure(plot, "Test error against epochs")
+    report.charts(plot, "Test error against epochs")
     seen = {"input": test[:10]}
     seen |= {label: np.asarray(runs[0].predict(test[:10])) for label, runs in results.items()}
-    report.figure(pictures(seen, (shape[0], shape[1])), "Test pictures and their reconstructions")
+    report.gallery(pictures(seen, (shape[0], shape[1])), "Test pictures and their reconstructions")
     record.headline.append(
         f"sparse autoencoder: test error {spread(error[IMPLICIT], 4)} by implicit SGD, "
         f"{spread(error[EXPLICIT], 4)} by subgradients"

@@ -139,10 +139,9 @@ def write_grid(record: Record, grid: list[dict[str, Any]], side: int) -> None:
             )
             for m in METHODS
         }
-    columns = len(config["scales"])
-    plot = panels(groups, "learning rate", "dB over TV", "x", (BACKWARD,), columns)
+    plot = panels(groups, "learning rate", "dB over TV", "x", (BACKWARD,))
     steps, batch = config["epochs"] * (config["grid_samples"] // config["batch"]), config["batch"]
-    report.figure(plot, f"After {steps} steps on {batch} squares of {side}x{side} pixels")
+    report.charts(plot, f"After {steps} steps on {batch} squares of {side}x{side} pixels")
     counts = failures(grid, METHODS, config["margins"])
     report.table(("failures", *METHODS), counts, "of all depths, learning rates, scales and seeds")
     record.figures |= {"grid": grid, "failures": counts}

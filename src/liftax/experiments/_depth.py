@@ -191,16 +191,15 @@ def _write(record: Record) -> None:
         }
         for title, methods in figures["accuracy"].items()
     }
-    plot = panels(groups, "layers", "test accuracy", log="x", baseline=[BACKPROP], columns=2)
-    report.figure(plot, "Test accuracy against the number of layers; bands span the seeds")
+    plot = panels(groups, "layers", "test accuracy", log="x", baseline=[BACKPROP])
+    report.charts(plot, "Test accuracy against the number of layers; bands span the seeds")
     report.heading("The signal at initialisation")
     signals = {
         title: {label: (f["layers"], f["sizes"]) for label, f in methods.items()}
         for title, methods in figures["signals"].items()
     }
-    columns = max(2, len(config["signal_activations"]))
-    plot = panels(signals, "layer", "signal", log="y", baseline=[BACKPROP], columns=columns)
-    report.figure(
+    plot = panels(signals, "layer", "signal", log="y", baseline=[BACKPROP])
+    report.charts(
         plot, "Size of the signal against the layer, 1 at the input; bands span the seeds"
     )
     rows = [

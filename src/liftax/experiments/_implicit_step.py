@@ -109,7 +109,7 @@ def _write(record: Record, histories: dict[str, list]) -> None:
             for label, runs in histories.items()
         }
         plot = curves(series, x, "test accuracy", baseline=baseline)
-        report.figure(plot, f"Test accuracy against {x}; bands span the seeds")
+        report.charts(plot, f"Test accuracy against {x}; bands span the seeds")
     report.heading("How to read it")
     report.text(
         "The implicit step replaces a layer's gradient by the minimiser of its majorised energy on the "

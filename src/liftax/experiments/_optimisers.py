@@ -178,8 +178,8 @@ def _write(record: Record, variants: dict[str, Variant], histories: dict[str, li
                 order[f"Gauss-Seidel, {label}"] = group[label]
         # Where no other order was run there is nothing to compare.
         groups = {title: group for title, group in groups.items() if len(group) > 1}
-        figure = panels(groups, shown, "energy", log="xy", columns=2)
-        report.figure(figure, f"Energy against {shown}; bands span the seeds")
+        figure = panels(groups, shown, "energy", log="xy")
+        report.charts(figure, f"Energy against {shown}; bands span the seeds")
     report.heading("How to read it")
     report.text(
         "The lifted energy with Bregman penalties of all pictures, from a forward pass on. A sweep "

@@ -219,7 +219,7 @@ def _write(record: Record, histories: dict[str, dict[str, list[Rows]]]) -> None:
         shown = {"validation_accuracy": "test accuracy", "gap": "gap"}[y]
         if x == "epoch":  # a full-batch sweep is an epoch too, and there are many of them
             log = log if "x" in log else f"x{log}"
-        report.figure(
+        report.charts(
             panels(groups, x, shown, log=log, baseline=[BACKPROP]),
             f"{shown.capitalize()} against {x}; bands span the seeds",
         )

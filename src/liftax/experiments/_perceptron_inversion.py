@@ -191,8 +191,8 @@ def _rates(record: Record, seed: int) -> None:
     record.figures[f"rates, seed {seed}"] = found
     report = record.report
     report.heading("The rate of the error")
-    report.figure(
-        panels(groups, "δ", "Bregman distance", log="xy", baseline=("bound",), columns=2),
+    report.charts(
+        panels(groups, "δ", "Bregman distance", log="xy", baseline=("bound",)),
         "the distance D(x†, x) and its bound 2√2‖v‖δ",
     )
     columns = ("regulariser", "rate", "fitted to", "below the bound", "source residual", "slack")

@@ -48,7 +48,7 @@ def _run(record: Record) -> None:
                 rows.append((name, label, *_shown(measured)))
                 record.say(" ".join(rows[-1]))
             plot = panels(groups, "value of the function", "u", baseline=("true",))
-            record.report.figure(plot, f"{name}, seed {seed}; bands span the starts")
+            record.report.charts(plot, f"{name}, seed {seed}; bands span the starts")
     _write(record, rows)
 
 

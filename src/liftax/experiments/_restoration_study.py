@@ -240,5 +240,5 @@ def _settings(record: Record, grid: list[dict[str, Any]], counts: list[list[str]
     }
     steps = config["epochs"] * (config["grid_samples"] // config["batch"])
     plot = panels(groups, "learning rate", "dB over TV", log="x", baseline=(BACKWARD,))
-    report.figure(plot, f"After {steps} steps")
+    report.charts(plot, f"After {steps} steps")
     report.table(("failures", *METHODS), counts, "of all learning rates and initial scales")

@@ -53,7 +53,7 @@ def _run(record: Record) -> None:
     columns = ("function", "noise", "method", "error, rms", "largest", "seconds")
     report.table(columns, rows, f"{config['values']} values in one call, α = {config['alpha']:g}")
     for title, shown in plots.items():
-        report.figure(curves(shown, "value of the function", "u", baseline=("true",)), title)
+        report.charts(curves(shown, "value of the function", "u", baseline=("true",)), title)
     report.text(
         "The networks have the biases $b_j = -(j-1)\\cdot 3/50$, which no training changes. Errors are against the "
         "inverse of the function itself, by bisection, at the values without noise. Bisection of the network is what "

@@ -175,20 +175,20 @@ def _write(record: Record, study: dict[str, Any], figures: dict[str, Any]) -> No
         for label, runs in shown.items()
     }
     plot = curves(series, "epoch", "test error", log="y", baseline=[SUBGRADIENT, ADAM])
-    report.figure(plot, f"Test error against epochs at α = {main:g}, {study['task']}")
+    report.charts(plot, f"Test error against epochs at α = {main:g}, {study['task']}")
     if len(record.config["alphas"]) > 1:
         plot = curves(_frontier(figures), "code in use", "test error", baseline=[SUBGRADIENT, ADAM])
         caption = (
             "Test error against the fraction of the code in use, one point per α: lower left wins"
         )
-        report.figure(plot, f"{caption}, {study['task']}")
+        report.charts(plot, f"{caption}, {study['task']}")
     inputs, targets = (array[:10] for array in study["data"]["test"])
     noisy = bool(np.any(inputs != targets))
     pictured = {"target": targets} | ({"input": inputs} if noisy else {})
     pictured |= {label: np.asarray(runs[0].predict(inputs)) for label, runs in shown.items()}
     side = int(np.sqrt(inputs.shape[1]))
     plot = pictures(pictured, (side, side))
-    report.figure(plot, f"Test pictures and what each network makes of them, {study['task']}")
+    report.gallery(plot, f"Test pictures and what each network makes of them, {study['task']}")
 
 
 def _frontier(figures: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

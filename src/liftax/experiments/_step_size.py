@@ -55,7 +55,7 @@ def _write(record: Record, accuracy: dict[str, list]) -> None:
     report.heading("The result")
     series = {label: (steps, np.array(rows).T) for label, rows in accuracy.items()}
     plot = curves(series, "step", "test accuracy", log="x", baseline=[EXPLICIT])
-    report.figure(plot, "Test accuracy against the step; bands span the seeds")
+    report.charts(plot, "Test accuracy against the step; bands span the seeds")
     rows = [(f"{s:g}", *(spread(accuracy[m][i]) for m in accuracy)) for i, s in enumerate(steps)]
     caption = f"{record.config['data']}, {record.config['epochs']} epochs, seeds {record.seeds}"
     report.table(("step", *accuracy), rows, caption)

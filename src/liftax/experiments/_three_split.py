@@ -118,7 +118,7 @@ def _write(record: Record, histories: dict[str, list]) -> None:
             for label, runs in histories.items()
         }
         plot = curves(series, "epoch", title, log="y" if name == "energy" else "")
-        report.figure(plot, f"{title.capitalize()} against epochs; bands span the seeds")
+        report.charts(plot, f"{title.capitalize()} against epochs; bands span the seeds")
     report.heading("How to read it")
     report.text(
         "Every layer is two nodes, v = W u + b and u = σ(v). With quadratic penalties each block then "

@@ -1,6 +1,5 @@
 """From a file with a network's outputs to a folder with the inputs that gave them."""
 
-import importlib
 import io
 import math
 import time
@@ -37,7 +36,7 @@ class Inverted(NamedTuple):
     """What `invert_file` wrote.
 
     Attributes:
-        x: the inputs, (samples, ...).
+        x: the inputs, (samples, ...); with several α, (α, samples, ...).
         metrics: the content of ``metrics.json``.
     """
 
@@ -68,9 +67,9 @@ def invert_file(
             a folder of images, (height, width, channels).
         out: the folder; one that an earlier call wrote is replaced.
         regulariser: names of `REGULARISERS`, joined by ``+``.
-        alpha: a positive number; "auto" takes `discrepancy`, with $\delta = \sigma\sqrt m$ for
-            outputs of m numbers, or without a noise level the corner of the `l_curve`: a heuristic,
-            and the report says so.
+        alpha: a positive number, or several, joined by commas, for the inputs of each; "auto" takes
+            `discrepancy`, with $\delta = \sigma\sqrt m$ for outputs of m numbers, or without a noise
+            level the corner of the `l_curve`: a heuristic, and the report says so.
         noise: σ, the standard deviation of an output's noise; None estimates it by
             `imaging.noise_level` where outputs are pictures with noise.
         original: the true inputs, a file like `data`, for errors, PSNR and SSIM.
@@ -83,40 +82,45 @@ def invert_file(
             not finite or that the network never takes, a number out of range, an unknown
             regulariser, "auto" without a noise level for a denoiser, and a folder that holds other
             things.
-        ModuleNotFoundError: without matplotlib.
     """
     target = Path(out).expanduser()
-    weight = _weight(alpha, regulariser)
-    importlib.import_module("matplotlib")  # before the work, and not after it
+    weights = _weights(alpha, regulariser)
     network, params = load_network(model)
     params = jax.tree.map(_at_least_single, params)
     prior = named_regulariser(regulariser, tuple(network.input_shape))
     solver = default_solver(network, budget[0], _tolerance(network, params, budget[1]))
     outputs = _outputs(network, params, data)
     truth = None if original is None else _originals(original, network, len(outputs.values))
-    levels = _levels(outputs, noise) if weight is None else None
-    if weight is None and levels is None:
+    levels = _levels(outputs, noise) if weights is None else None
+    if weights is None and levels is None:
         check_values(prior, tuple(network.input_shape))
     replaceable(target, _FILES)
     writable_folder(target.parent, "out")
     begin, problem = time.perf_counter(), _Problem(network, params, prior, solver)
+    batches = _batches(network, len(outputs.values))
     parts = [
-        problem.solved(outputs.values, indices, weight, levels)
-        for indices in _shown(_batches(network, len(outputs.values)))
+        (weight, problem.solved(outputs.values, indices, weight, levels))
+        for weight, indices in _shown([(w, i) for w in weights or (None,) for i in batches])
     ]
     seconds = time.perf_counter() - begin
-    x, rows = _gathered(parts, outputs, truth)
+    found = {
+        weight: _gathered([part for w, part in parts if w == weight], outputs, truth)
+        for weight in weights or (None,)
+    }
+    every = [x for x, _ in found.values()]
+    x = np.stack(every) if len(every) > 1 else every[0]
+    rows = [row for _, rows in found.values() for row in rows]
     metrics = {
         **{"model": str(model), "data": str(data), "regulariser": regulariser, "alpha": alpha},
         **{"noise": noise, "iterations": budget[0], "tolerance": budget[1], "seconds": seconds},
-        **{"seconds_per_sample": seconds / len(x), "samples": rows},
+        **{"seconds_per_sample": seconds / len(outputs.values), "samples": rows},
     }
-    report = page(metrics, {"output": outputs.values, "input found": x, "true input": truth})
+    report = page(metrics, {"output": outputs.values, **_labelled(found), "true input": truth})
     with atomic_folder(target, _FILES) as folder:
         write_bytes(folder / "x.npy", _npy(x))
         write_json(folder / "metrics.json", metrics)
         report.save(folder / "report.html")
-        _write_pictures(folder / "pictures", x)
+        _write_pictures(folder / "pictures", x, tuple(network.input_shape))
     return Inverted(x, metrics)
 
 
@@ -205,21 +209,24 @@ def _errors(x: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return errors
 
 
-def _weight(alpha: float | str, regulariser: str) -> float | None:
-    """α as a number, None if it is to be chosen."""
+def _weights(alpha: float | str, regulariser: str) -> tuple[float, ...] | None:
+    """α as numbers, None if it is to be chosen."""
     if alpha == "auto":
         if only_constraints(regulariser):
             raise ValueError(
                 f"alpha: {regulariser} acts alike for every one; give 1, or add a regulariser"
             )
         return None
+    texts = str(alpha).split(",")
     try:
-        weight = float(alpha)
+        weights = tuple(float(text) for text in texts)
     except ValueError:
-        weight = math.nan
-    if not (weight > 0 and math.isfinite(weight)):
+        weights = (math.nan,)
+    if not all(weight > 0 and math.isfinite(weight) for weight in weights):
         raise ValueError(f"alpha must be a positive number or auto, got {alpha}")
-    return weight
+    if len(set(weights)) < len(weights):
+        raise ValueError(f"alpha: {alpha!r} names a number twice; leave one out")
+    return weights
 
 
 def _at_least_single(array: Array) -> Array:
@@ -275,7 +282,7 @@ def _batches(network: Network, count: int) -> list[np.ndarray]:
     return [np.minimum(np.arange(i, i + size), count - 1) for i in range(0, count, size)]
 
 
-def _shown(batches: Sequence[np.ndarray]) -> Iterable[np.ndarray]:
+def _shown(batches: Sequence[Any]) -> Iterable[Any]:
     """With a progress bar, on a terminal."""
     from rich.console import Console
     from rich.progress import track
@@ -291,10 +298,23 @@ def _npy(x: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _write_pictures(folder: Path, x: np.ndarray) -> None:
-    if x.ndim != 4 or x.shape[3] not in (1, 3):
+def _write_pictures(folder: Path, x: np.ndarray, shape: tuple[int, ...]) -> None:
+    """``2.png`` of the third input, ``0-2.png`` with the first of several α."""
+    if len(shape) != 3 or shape[2] not in (1, 3):
         return
     folder.mkdir()
-    digits = len(str(len(x) - 1))
-    for index, picture in enumerate(x):
-        write_image(folder / f"{index:0{digits}}.png", np.nan_to_num(picture))
+    places = list(np.ndindex(x.shape[: x.ndim - 3]))
+    digits = [len(str(most)) for most in places[-1]]
+    for place in places:
+        name = "-".join(f"{at:0{n}}" for at, n in zip(place, digits, strict=True))
+        write_image(folder / f"{name}.png", np.nan_to_num(x[place]))
+
+
+def _labelled(found: dict[float | None, tuple[np.ndarray, list]]) -> dict[str, np.ndarray]:
+    """What was found, with α and the mean residual if there are several."""
+    if len(found) == 1:
+        return {"input found": next(iter(found.values()))[0]}
+    return {
+        f"α = {weight:g}, residual {np.mean([row['residual'] for row in rows]):.3g}": x
+        for weight, (x, rows) in found.items()
+    }

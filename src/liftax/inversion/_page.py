@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from liftax._files import plain
-from liftax._report import Report, new_figure
+from liftax._report import Chart, Line, Report
 
 _PICTURES = 8
 _ROWS = 100
@@ -46,12 +46,12 @@ def page(metrics: Mapping[str, Any], arrays: Mapping[str, np.ndarray | None]) ->
     }
     if shown:
         report.heading("Pictures")
-        report.figure(_pictures(shown, [row["name"] for row in rows]), "0 is black, 1 is white")
+        steps = [label for label in shown if label.startswith("α")]
+        caption = f"0 is black, 1 is white: {', '.join(_names(rows))}"
+        report.gallery(shown, caption, steps, "α", len(steps) // 2)
     if any("tried" in row for row in rows):
         report.heading("The search for α")
-        report.figure(
-            _search(rows[:_PICTURES]), "residuals of all tries (dots), and the noise (dashed)"
-        )
+        report.charts([_search(rows[:_PICTURES])], "residuals of all tries, and the noise (dashed)")
         missed = [row["name"] for row in rows if not row["met"]]
         if missed:
             report.text(
@@ -59,11 +59,16 @@ def page(metrics: Mapping[str, Any], arrays: Mapping[str, np.ndarray | None]) ->
             )
     if any("alphas" in row for row in rows):
         report.heading("The L-curves")
-        report.figure(_curves(rows[:_PICTURES]), "residual and J of all α, from small to large")
+        report.charts(
+            [_curves(rows[:_PICTURES])], "residual and J of all α, from small to large; chosen ones"
+        )
         report.text(
             "No noise level is known: each α is the corner of its L-curve. That is a heuristic, so "
             "look at the curves; with a noise level the discrepancy principle decides."
         )
+    if "," in str(metrics["alpha"]):
+        report.heading("The path of α")
+        report.charts([_path(rows)], "residual of every output against α")
     report.heading("The result")
     report.table(*_table(rows))
     for reason, count in Counter(row["reason"] for row in rows).items():
@@ -94,53 +99,41 @@ def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]], str]
     return ["output", *(_COLUMNS[name] for name in used)], body, f"residual: ‖N(x) - y‖{rest}"
 
 
-def _pictures(columns: Mapping[str, np.ndarray], names: list[str]) -> Any:
-    """A row for every output, a column for every kind."""
-    count = max(len(images) for images in columns.values())
-    figure, grid = new_figure(len(columns), count, size=(2.2, 2.2))
-    for place, (label, images) in enumerate(columns.items()):
-        for line, image in enumerate(images):
-            axes, clipped = grid[line, place], np.clip(np.nan_to_num(image), 0, 1)
-            axes.imshow(
-                clipped[..., 0] if image.shape[2] == 1 else clipped, cmap="gray", vmin=0, vmax=1
-            )
-            axes.set_xticks([])
-            axes.set_yticks([])
-            if place == 0:
-                axes.set_ylabel(names[line], fontsize=8)
-            if line == 0:
-                axes.set_title(label, fontsize=10)
-    return figure
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    return [*dict.fromkeys(row["name"] for row in rows)][:_PICTURES]
 
 
-def _search(rows: list[dict[str, Any]]) -> Any:
-    figure, ((axes,),) = new_figure()
-    for index, row in enumerate(rows):
+def _path(rows: list[dict[str, Any]]) -> Chart:
+    lines = []
+    for name in _names(rows):
+        own = [row for row in rows if row["name"] == name]
+        own.sort(key=lambda row: row["alpha"])
+        alphas, residuals = ([row[key] for row in own] for key in ("alpha", "residual"))
+        lines.append(Line(name, alphas, residuals, dots=True))
+    return Chart(lines, "α", "residual", "xy")
+
+
+def _search(rows: list[dict[str, Any]]) -> Chart:
+    lines = []
+    for colour, row in enumerate(rows):
         alphas, residuals = (np.asarray(values) for values in row["tried"])
-        order, colour = np.argsort(alphas), f"C{index}"
-        axes.plot(alphas[order], residuals[order], "o-", ms=3, color=colour, label=row["name"])
-        axes.axhline(row["noise"], ls="--", lw=0.8, color=colour)
-        axes.plot(row["alpha"], row["residual"], "*", ms=10, color=colour)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("α")
-    axes.set_ylabel("residual")
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=8)
-    return figure
+        order = np.argsort(alphas)
+        ends, level = [alphas.min(), alphas.max()], [row["noise"], row["noise"]]
+        lines += [
+            Line(row["name"], alphas[order], residuals[order], dots=True, colour=colour),
+            Line("", ends, level, dashed=True, colour=colour),
+        ]
+    return Chart(lines, "α", "residual", "xy")
 
 
-def _curves(rows: list[dict[str, Any]]) -> Any:
-    figure, ((axes,),) = new_figure()
-    for index, row in enumerate(rows):
+def _curves(rows: list[dict[str, Any]]) -> Chart:
+    lines = []
+    for colour, row in enumerate(rows):
         alphas, residuals, values = (np.asarray(row[k]) for k in ("alphas", "residuals", "values"))
-        axes.plot(residuals, values, "o-", ms=3, color=f"C{index}", label=row["name"])
         place = int(np.argmin(np.abs(alphas - row["alpha"])))
-        axes.plot(residuals[place], values[place], "*", ms=12, color=f"C{index}")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("residual")
-    axes.set_ylabel("J")
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=8)
-    return figure
+        name, chosen = row["name"], f"{row['name']}, α = {row['alpha']:.3g}"
+        lines += [
+            Line(name, residuals, values, colour=colour),
+            Line(chosen, [residuals[place]], [values[place]], dots=True, colour=colour),
+        ]
+    return Chart(lines, "residual", "J", "xy")
