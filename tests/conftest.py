@@ -22,9 +22,14 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 # PyTorch is large: `make .venv/.torch` (and CI) installs it; without it these files are left out.
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 NEED_TORCH = ["importing/test_torch.py", "exporting/test_torch.py"]
-collect_ignore = [] if HAS_TORCH else NEED_TORCH
+# The same holds for a browser: `make .venv/.browser`, and Debian's chromium.
+HAS_BROWSER = importlib.util.find_spec("playwright") is not None
+NEED_BROWSER = ["browser"]
+collect_ignore = ([] if HAS_TORCH else NEED_TORCH) + ([] if HAS_BROWSER else NEED_BROWSER)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
+    if not HAS_BROWSER:
+        terminalreporter.write_line(f"left out, playwright is not installed: {NEED_BROWSER}")
     if not HAS_TORCH:
         terminalreporter.write_line(f"left out, PyTorch is not installed: {NEED_TORCH}")

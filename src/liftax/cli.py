@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 something is wrong with the installation (``liftax doctor`
 line says what to do), 130 interrupted.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -38,10 +39,35 @@ class _Budget(NamedTuple):
     tolerance: Annotated[float | None, tyro.conf.arg(metavar="T", help_behavior_hint="")] = None
 
 
-_UNLIMITED = _Budget()
+class _Damage(NamedTuple):
+    """What is wrong beside noise.
+
+    Attributes:
+        mask: inpainting: image of the same size, white where pixels are missing.
+        blur: deblurring: standard deviation of a Gaussian in pixels, or an image of the kernel.
+    """
+
+    mask: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    blur: Annotated[str | None, tyro.conf.arg(metavar="S|FILE", help_behavior_hint="")] = None
+
+
+class _Known(NamedTuple):
+    """What is known beside the outputs.
+
+    Attributes:
+        noise: standard deviation of the outputs' noise; pictures can do without.
+        original: the true inputs, to compare with.
+    """
+
+    noise: Sigma = None
+    original: Annotated[Path | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None
+
+
+_UNLIMITED, _UNHARMED, _UNKNOWN = _Budget(), _Damage(), _Known()
 Json = Annotated[
     tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(name="json", help_behavior_hint="")
 ]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 Model = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
 
 _app = tyro.extras.SubcommandApp()
@@ -54,6 +80,7 @@ def _reproduce(
     quick: tyro.conf.FlagCreatePairsOff[bool] = False,
     seed: Seeds = (),
     list: tyro.conf.FlagCreatePairsOff[bool] = False,
+    as_json: Json = False,
 ) -> None:
     """Run an experiment; writes metrics.json, history.jsonl, model.safetensors and report.html.
 
@@ -63,10 +90,14 @@ def _reproduce(
         quick: a small setting that needs no download.
         seed: seeds of the repeated runs.
         list: show the experiments.
+        as_json: for machines; progress goes to standard error.
     """
     _prepare_jax()
     from liftax.experiments import EXPERIMENTS, experiment, reproduce
 
+    if list and as_json:
+        _show({known.name: known.lead for known in EXPERIMENTS.values()}, as_json)
+        return
     if list:
         width = max(len(known) for known in EXPERIMENTS)
         for known in EXPERIMENTS.values():
@@ -76,7 +107,12 @@ def _reproduce(
         raise ValueError(f"name an experiment: {', '.join(EXPERIMENTS)}")
     chosen = experiment(name)
     folder = Path("runs", name) if out is None else out
-    record = reproduce(chosen, folder, quick=quick, seeds=seed or None, say=_say)
+    say = _tell if as_json else _say
+    record = reproduce(chosen, folder, quick=quick, seeds=seed or None, say=say)
+    if as_json:
+        figures = {"headline": record.headline, "figures": record.figures}
+        _show({"experiment": name, "out": str(folder), **figures}, as_json)
+        return
     print()
     for line in record.headline:
         print(line)
@@ -136,9 +172,9 @@ def _restore(
     task: Literal["denoise", "deblur", "inpaint"] = "denoise",
     sigma: Sigma = None,
     model: Annotated[str, tyro.conf.arg(metavar="M")] = "denoise",
-    mask: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None,
-    blur: Annotated[str | None, tyro.conf.arg(metavar="S|FILE", help_behavior_hint="")] = None,
+    damage: Annotated[_Damage, tyro.conf.arg(name="")] = _UNHARMED,
     tile: Annotated[int, tyro.conf.arg(metavar="N")] = 512,
+    as_json: Json = False,
 ) -> None:
     """Restore a photograph of any size: PNG, JPEG, TIFF or npy, grey or colour, 8 or 16 bit.
 
@@ -148,19 +184,25 @@ def _restore(
         task: what is wrong with it.
         sigma: standard deviation of the noise, white being 1.
         model: a model of the package, or a file of save_denoiser or `liftax reproduce denoiser`.
-        mask: inpainting: image of the same size, white where pixels are missing.
-        blur: deblurring: standard deviation of a Gaussian in pixels, or an image of the kernel.
+        damage: what is wrong beside noise.
         tile: largest side in pixels that is computed at once.
+        as_json: for machines.
     """
     _prepare_jax()
     from liftax.restoration import restore
 
     begin = time.perf_counter()
-    done = restore(photo, out, task, sigma=sigma, model=model, mask=mask, blur=blur, tile=tile)
+    more = {"sigma": sigma, "model": model, "tile": tile, **damage._asdict()}
+    done = restore(photo, out, task, **more)
+    seconds = time.perf_counter() - begin
+    if as_json:
+        figures = {"shape": done.shape, "sigma": done.sigma, "seconds": seconds}
+        _show({"photo": str(photo), "out": str(out), "task": task, **figures}, as_json)
+        return
     height, width, channels = done.shape
     kind = "grey" if channels == 1 else "colour"
     print(f"{photo}: {width}x{height}, {kind}, noise {done.sigma:.3f}")
-    print(f"written: {out.resolve()} ({time.perf_counter() - begin:.1f} s)")
+    print(f"written: {out.resolve()} ({seconds:.1f} s)")
 
 
 @_app.command(name="invert")
@@ -169,10 +211,10 @@ def _invert(
     data: Annotated[Path, tyro.conf.arg(metavar="Y")],
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
     regulariser: Annotated[str, tyro.conf.arg(metavar="NAME")] = "tv",
-    alpha: Annotated[str, tyro.conf.arg(metavar="A|auto")] = "auto",
-    noise: Sigma = None,
-    original: Annotated[Path | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None,
+    alpha: Annotated[str, tyro.conf.arg(metavar="A|A,A,...|auto")] = "auto",
+    known: Annotated[_Known, tyro.conf.arg(name="")] = _UNKNOWN,
     budget: Annotated[_Budget, tyro.conf.arg(name="")] = _UNLIMITED,
+    as_json: Json = False,
 ) -> None:
     """Find the inputs of a trained network from its noisy outputs.
 
@@ -184,18 +226,19 @@ def _invert(
         out: folder to write; an earlier result is replaced.
         regulariser: tikhonov, l1, tv, tv-anisotropic, tgv, wavelet, denoiser, nonnegative, box,
             joined by +.
-        alpha: weight of the regulariser; auto: the residual becomes as large as the noise, or
-            without a noise level the corner of the L-curve.
-        noise: standard deviation of the outputs' noise; pictures can do without.
-        original: the true inputs, to compare with.
+        alpha: weight of the regulariser, or several for a page with a slider; auto: the residual
+            becomes as large as the noise, or without a noise level the corner of the L-curve.
+        known: what is known beside the outputs.
         budget: how long to iterate.
+        as_json: for machines.
     """
     _prepare_jax()
     from liftax.inversion import invert_file
 
-    done = invert_file(
-        *(model, data, out, regulariser, alpha), noise=noise, original=original, budget=budget
-    )
+    done = invert_file(*(model, data, out, regulariser, alpha), budget=budget, **known._asdict())
+    if as_json:
+        _show({"out": str(out), **done.metrics}, as_json)
+        return
     samples = done.metrics["samples"]
     for reason, count in Counter(row["reason"] for row in samples).items():
         print(f"{count} of {len(samples)}: {reason}")
@@ -296,6 +339,52 @@ def _launch(
     code = launch(script, arguments, processes, devices_per_process, patience)
     if code:
         sys.exit(code)
+
+
+@_app.command(name="report")
+def _report(
+    folder: Folder,
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the page of a run's folder anew, also while the run goes on.
+
+    Args:
+        folder: of liftax train, invert, or reproduce (whose own page stays: summary.html).
+        out: page to write.
+        as_json: for machines.
+    """
+    from liftax._commands import report
+
+    _show(report(folder, out), as_json)
+
+
+@_app.command(name="watch")
+def _watch(folder: Folder, port: Annotated[int, tyro.conf.arg(metavar="N")] = 0) -> None:
+    """Show a run's progress in a browser on this machine; Ctrl-C ends it.
+
+    Args:
+        folder: of the run.
+        port: of the address; 0: a free one.
+    """
+    from liftax._commands import serve
+
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(folder, port, _say)
+
+
+@_app.command(name="completion")
+def _completion(
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], tyro.conf.Positional, tyro.conf.arg(metavar="SHELL")
+    ],
+) -> None:
+    """Print what completes commands and options in bash, zsh or fish.
+
+    Args:
+        shell: bash, zsh or fish; bash: eval "$(liftax completion bash)".
+    """
+    _app.cli(args=["--tyro-print-completion", shell], prog="liftax")
 
 
 @_app.command(name="doctor")

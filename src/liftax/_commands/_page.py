@@ -1,5 +1,6 @@
 """Pages of run folders, from what is in them."""
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator
@@ -46,10 +47,13 @@ def sections(report: Report, rows: Rows, folder: Path) -> None:
     if charts:
         report.heading("Curves")
         report.charts(charts, "by epoch; epoch 0 is the state before the first step")
-    gaps = gap_chart(rows)
-    if gaps is not None:
-        report.heading("Constraint gaps")
-        report.charts([gaps], "root mean square of u - σ(z) at every hidden node")
+    nodes = [node_chart(rows, "energy"), node_chart(rows, "gap")]
+    if nodes[1] is not None:
+        report.heading("Nodes")
+        report.charts(
+            [chart for chart in nodes if chart is not None],
+            "penalty of every node, weighted, and root mean square of u - σ(z) at hidden ones",
+        )
     found = read_pictures(folder / "pictures.npz")
     if "weights of units" in found:
         report.heading("Pictures")
@@ -81,16 +85,17 @@ def history_charts(rows: Rows) -> Iterator[Chart]:
             yield Chart(lines, "epoch", name, log, name)
 
 
-def gap_chart(rows: Rows) -> Chart | None:
-    """The constraint gaps of all hidden nodes, on a logarithmic axis."""
-    names = dict.fromkeys(key for row in rows for key in row if key.startswith("gap/"))
+def node_chart(rows: Rows, kind: str) -> Chart | None:
+    """The energies or constraint gaps of nodes, on a logarithmic axis."""
+    head = f"{kind}/"
+    names = dict.fromkeys(key for row in rows for key in row if key.startswith(head))
     lines = [
-        Line(f"{labels}, {name[4:]}" if labels else name[4:], epochs, values)
+        Line(", ".join(filter(None, (labels, name.removeprefix(head)))), epochs, values)
         for name in names
         for labels, epochs, values in curves(rows, name)
     ]
     shown = [line for line in lines if any(v and v > 0 for v in line.y)][:16]
-    return Chart(shown, "epoch", "gap", "y") if shown else None
+    return Chart(shown, "epoch", kind, "y", kind) if shown else None
 
 
 def curves(rows: Rows, column: str) -> Iterator[tuple[str, list[float], list[float]]]:
@@ -117,19 +122,29 @@ def curves(rows: Rows, column: str) -> Iterator[tuple[str, list[float], list[flo
 
 
 def read_history(folder: Path) -> Rows:
-    """Rows of all runs of a folder; none if there is no file.
+    """Rows of all runs of a folder, also of an experiment that goes on; none without a file.
 
     Raises:
         ValueError: if the file is damaged.
     """
     path = folder / "history.jsonl"
     if not path.is_file():
-        return []
+        return _journal(folder / "history.part.jsonl")
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; run it again") from None
     return [row for row in rows if isinstance(row, dict)]
+
+
+def _journal(path: Path) -> Rows:
+    """Rows of the runs that an experiment has finished so far."""
+    rows: Rows = []
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # it may be half written
+        for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+            entry = json.loads(line)
+            rows += [{**entry["labels"], **row} for row in entry["rows"]]
+    return rows
 
 
 def number(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def train(
     best = None if plan.best is None else Best(plan.best, folder / _BEST)
     callbacks += [rule for rule in (best, plan.stopping) if rule is not None]
     begin = time.perf_counter()
-    with live.watched(), _terminated():
+    with live.watched(), _interruptible():
         result = fit(
             plan.energy,
             (plan.samples.train.x, plan.samples.train.y),
@@ -149,21 +150,32 @@ def _done(folder: Path, plan: Plan) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _terminated() -> Iterator[None]:
-    """SIGTERM ends the run as Ctrl-C does."""
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and the first Ctrl-C end the run after the running piece, with a checkpoint.
+
+    `fit` notes SIGTERM, saves and exits; before and after it the signal interrupts. A second Ctrl-C
+    does not wait.
+    """
 
     def stop(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
+    def ask(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, stop)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = {}
+    with contextlib.suppress(ValueError):  # not in the main thread, which gets no signals
+        before[signal.SIGTERM] = signal.signal(signal.SIGTERM, stop)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, ask)
     try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread, which gets no signals
         yield
-        return
-    try:
-        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def resumed(folder: Path, config: Path) -> str:

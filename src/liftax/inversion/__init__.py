@@ -23,6 +23,7 @@ from liftax.inversion._invert import Inverse as Inverse
 from liftax.inversion._invert import default_solver as default_solver
 from liftax.inversion._invert import invert as invert
 from liftax.inversion._invert_file import Inverted as Inverted
+from liftax.inversion._invert_file import inversion_report as inversion_report
 from liftax.inversion._invert_file import invert_file as invert_file
 from liftax.inversion._l_curve import LCurve as LCurve
 from liftax.inversion._l_curve import l_curve as l_curve

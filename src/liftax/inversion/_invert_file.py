@@ -1,6 +1,7 @@
 """From a file with a network's outputs to a folder with the inputs that gave them."""
 
 import io
+import json
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from liftax._files import atomic_folder, replaceable, writable_folder, write_bytes, write_json
+from liftax._report import Report
 from liftax.imaging import noise_level, psnr, ssim, write_image
 from liftax.importing import load_network
 from liftax.inversion._block_descent import BlockDescent
@@ -68,8 +70,8 @@ def invert_file(
         out: the folder; one that an earlier call wrote is replaced.
         regulariser: names of `REGULARISERS`, joined by ``+``.
         alpha: a positive number, or several, joined by commas, for the inputs of each; "auto" takes
-            `discrepancy`, with $\delta = \sigma\sqrt m$ for outputs of m numbers, or without a noise
-            level the corner of the `l_curve`: a heuristic, and the report says so.
+            `discrepancy`, with $\delta = \sigma\sqrt m$ for outputs of m numbers, or without a
+            noise level the corner of the `l_curve`: a heuristic, and the report says so.
         noise: σ, the standard deviation of an output's noise; None estimates it by
             `imaging.noise_level` where outputs are pictures with noise.
         original: the true inputs, a file like `data`, for errors, PSNR and SSIM.
@@ -122,6 +124,33 @@ def invert_file(
         report.save(folder / "report.html")
         _write_pictures(folder / "pictures", x, tuple(network.input_shape))
     return Inverted(x, metrics)
+
+
+def inversion_report(folder: str | Path) -> Report:
+    """The page of a folder that `invert_file` wrote, made anew.
+
+    It shows the inputs that were found; outputs and true inputs are not in the folder.
+
+    Raises:
+        ValueError: if ``metrics.json`` or ``x.npy`` is missing or damaged.
+    """
+    folder = Path(folder)
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        x = np.load(folder / "x.npy", allow_pickle=False)
+        rows = metrics["samples"]
+        alphas = list(dict.fromkeys(row["alpha"] for row in rows))
+        several = "," in str(metrics["alpha"])
+        parts = dict(zip(alphas, x, strict=True)) if several else {None: x}
+        found = {
+            weight: (part, [row for row in rows if weight in (None, row["alpha"])])
+            for weight, part in parts.items()
+        }
+        return page(metrics, _labelled(found))
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"folder: {str(folder)!r} holds no whole inversion ({error}); invert again"
+        ) from None
 
 
 class _Part(NamedTuple):

@@ -13,7 +13,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 from liftax._iterate import between, scan
 from liftax.methods import AbstractMethod, Step
 from liftax.networks import Params
-from liftax.objectives import LiftedEnergy
+from liftax.objectives import LiftedEnergy, scaled
 from liftax.parallel import Placement, constrained, sample_axes, shardings
 from liftax.training._products import rounded_products
 
@@ -196,8 +196,8 @@ def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
 
 
 @eqx.filter_jit
-def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple[Array, dict]:
-    """Lifted energy and constraint gaps at the method's activations, on the first samples."""
+def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple[Array, dict, dict]:
+    """Lifted energy, its part of every node, and gaps at the method's activations."""
     energy, method, x, y, *_ = problem
     sizes = [math.prod(shape) for shape in energy.network.shapes.values()]
     samples = max(1, min(samples, _ENTRIES // sum(sizes)))
@@ -205,7 +205,9 @@ def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple
     clamped = target(energy, y[rows], x.dtype)
     states, z = method.states(energy, params, state, x[rows], clamped)
     energy = energy.at(params)
-    return energy.total(energy.terms(states, z), states, params), energy.gaps(states, z)
+    terms = energy.terms(states, z)
+    parts = {name: scaled(energy.weight(name), term) for name, term in terms.items()}
+    return energy.total(terms, states, params), parts, energy.gaps(states, z)
 
 
 @eqx.filter_jit

@@ -7,8 +7,9 @@ import numpy as np
 
 
 class History:
-    """One row per epoch: ``epoch, step, seconds, loss, metric, energy, gap/NODE, validation_...``.
+    """One row per epoch.
 
+    Columns: ``epoch, step, seconds, loss, metric, energy, energy/NODE, gap/NODE, validation_...``.
     ``history["loss"]`` is the column as an array; `rows` the list of dictionaries. Row 0 is the
     state before the first step, with no training columns.
     """

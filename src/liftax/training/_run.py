@@ -236,12 +236,17 @@ class Run:
 
     def observed(self) -> dict[str, float]:
         """Energy and gaps at the method's activations, and the validation figures."""
+        parts: dict[str, Array] = {}
         if self.descent is None:
-            value, gaps = inspect(self.problem, self.carry.params, self.carry.state, INSPECTED)
+            found = inspect(self.problem, self.carry.params, self.carry.state, INSPECTED)
+            value, parts, gaps = found
         else:
             value, gaps = self.descent.look(self.carry)
-        named = self.layers.gaps(gaps)
-        row = {"energy": float(value), **{f"gap/{name}": gap for name, gap in named.items()}}
+        row = {"energy": float(value)}
+        # Of a stack of layers there is one sum, which belongs to no layer.
+        single = [node.name for node in self.layers.energy.network.nodes if node.name in parts]
+        row |= {f"energy/{name}": float(parts[name]) for name in single}
+        row |= {f"gap/{name}": gap for name, gap in self.layers.gaps(gaps).items()}
         if self.check is not None:
             place = self.problem.place
             loss, metric = evaluate(self.problem.energy, self.carry.params, *self.check, place)
