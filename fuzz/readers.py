@@ -19,8 +19,9 @@ import numpy as np
 
 import liftax._commands
 from fuzz.mutations import Mutation, damaged, retyped, rewired, twisted
-from liftax._commands._compare import _history, _lines, compare
+from liftax._commands._compare import compare
 from liftax._commands._info import info
+from liftax._commands._page import curves, read_history
 from liftax._commands._plan import read_plan
 from liftax._commands._samples import read_samples
 from liftax.data import read_idx
@@ -262,7 +263,7 @@ def _run(path: Path) -> None:
         (folder / "metrics.json").write_text(metrics)
         (folder / "history.jsonl").write_text("\n".join(rows))
     compare(folders)
-    _ = [list(_lines(_history(folders[0]), "loss"))]
+    _ = [list(curves(read_history(folders[0]), "loss"))]
 
 
 LIKE = {"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)}

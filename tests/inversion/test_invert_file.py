@@ -236,7 +236,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "empty.npy' is empty": {"data": "empty.npy"},
     "text.png is damaged or no image": {"data": "text.png"},
     "huge.npy' has more than 268435456 numbers": {"data": "huge.npy"},
-    "two.npz': it must hold one array of NumPy": {"data": "two.npz"},
+    "two.npz' is a damaged npz file: it must hold one array": {"data": "two.npz"},
     "picture.png' is a picture of the shape .9, 9, 3.": {"data": "picture.png"},
     "folder' holds no images": {"data": "folder"},
     "data: there is no file": {"data": "absent.npy"},
