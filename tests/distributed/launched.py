@@ -32,6 +32,17 @@ def main(folder: str, method: str, fault: str) -> None:
         elif last:
             os.kill(os.getpid(), getattr(signal, fault))
 
+    if method == "piag":
+        network = liftax.mlp([16, 8, 5])
+        rate = liftax.BackPropagation(optax.sgd(0.02))
+        settings = {"steps": 200, "bound": 12, "batch_size": 16}
+        naps = {1: 0.0, 2: 0.01}
+        found = liftax.training.fit_asynchronously(
+            network, data, rate, pause=naps.__getitem__, **settings
+        )
+        save_model(f"{folder}/model-{jax.process_index()}.safetensors", found.params)
+        print(found.losses[0], found.losses[-1], found.delays.max(), "steps", flush=True)
+        return
     chosen = METHODS[method]
     result = liftax.fit(
         liftax.mlp([16, 64, 5]),

@@ -95,6 +95,17 @@ def test_sigterm_saves_in_all_processes(tmp_path: Path) -> None:
     assert distance(model(tmp_path / "run"), model(tmp_path / "whole")) == 0
 
 
+@pytest.mark.slow
+def test_three_processes_train_without_waiting_for_each_other(tmp_path: Path) -> None:
+    """Four batches, two processes of which one sleeps 10 ms after each gradient."""
+    out, errors = (run := start(tmp_path, "piag", "", 3, 1)).communicate(timeout=200)
+    assert run.returncode == 0, errors
+    first, last, delay = map(float, out.splitlines()[0].split()[1:4])
+    assert last < first and 3 < delay <= 12
+    models = [load_model(tmp_path / f"model-{k}.safetensors")[0] for k in range(3)]
+    assert distance(models[1], models[0]) == distance(models[2], models[0]) == 0
+
+
 def test_misuse_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"script: there is no file '.*x\.py'; check it"):
         launch(tmp_path / "x.py", [], 2, 1, 15)

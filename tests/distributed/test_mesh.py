@@ -87,6 +87,14 @@ def test_the_same_parameters_on_any_number_of_devices(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", [liftax.SAGA, liftax.PIAG])
+def test_aggregated_gradients_are_those_of_one_device(method: Any) -> None:
+    chosen = method(liftax.BackPropagation(SGD), 8)
+    whole, found = (train(NETWORKS["mlp"], chosen, where, epochs=5) for where in (None, mesh(4)))
+    assert distance(found.params, whole.params) < 1e-5
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_divided_parameters_take_the_same_steps(method: str) -> None:
     """Large enough to be divided: 64 x 128 weights and their moments, each in four parts."""

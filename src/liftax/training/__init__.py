@@ -1,5 +1,8 @@
 """Training: `fit`, its result, checkpoints, model files."""
 
+from liftax.training._asynchronous import Asynchronous as Asynchronous
+from liftax.training._asynchronous import fit_asynchronously as fit_asynchronously
+from liftax.training._asynchronous import piag_step as piag_step
 from liftax.training._callbacks import Best as Best
 from liftax.training._callbacks import EarlyStopping as EarlyStopping
 from liftax.training._fit import fit as fit
