@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -15,10 +16,27 @@ from liftax.training import save_model
 METHODS = {"bcd": liftax.BlockCoordinateDescent(), "sweep": liftax.OneSweep(optax.adam(1e-3))}
 
 
+class Watched(np.ndarray):
+    """Inputs that note which rows are read."""
+
+    read: ClassVar[set[int]] = set()
+
+    def __getitem__(self, index):
+        first = index[0] if isinstance(index, tuple) else index
+        if isinstance(first, slice) and first == slice(None):
+            return self
+        rows = np.arange(len(self))[first]
+        Watched.read |= set(np.ravel(rows).tolist())
+        return np.asarray(self)[index]
+
+
 def main(folder: str, method: str, fault: str) -> None:
     """`fault` is what happens to the last process after three epochs."""
     rng = np.random.default_rng(0)
-    data = rng.normal(size=(64, 16)).astype(np.float32), rng.integers(0, 5, 64)
+    data = (
+        rng.normal(size=(64, 16)).astype(np.float32).view(Watched),
+        rng.integers(0, 5, 64),
+    )
     last = jax.process_index() == jax.process_count() - 1
 
     def after(history, params):
@@ -55,6 +73,8 @@ def main(folder: str, method: str, fault: str) -> None:
         callback=after,
         progress=False,
     )
+    if last and chosen.full_batch:
+        print(f"read rows {min(Watched.read)} to {max(Watched.read)}", flush=True)
     print(result.steps, "steps", flush=True)
     if jax.process_index() == 0:
         save_model(f"{folder}/model.safetensors", result.params)

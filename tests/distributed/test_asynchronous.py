@@ -33,7 +33,9 @@ def problem() -> tuple[liftax.LiftedEnergy, np.ndarray, np.ndarray, np.ndarray, 
     return energy, x, y, best, float(np.mean(norms))
 
 
-@pytest.mark.parametrize(("bound", "naps"), [(12, (0.0, 0.004)), (5, (0.0, 0.0))])
+@pytest.mark.parametrize(
+    ("bound", "naps"), [pytest.param(12, (0.0, 0.004), marks=pytest.mark.slow), (5, (0.0, 0.0))]
+)
 def test_late_gradients_lead_to_the_minimiser(bound: int, naps: tuple[float, float]) -> None:
     """Theory's step for the bound; the second process sleeps, so that its gradients are old."""
     energy, x, y, best, lipschitz = problem()

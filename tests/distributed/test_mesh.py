@@ -34,7 +34,7 @@ NETWORKS = {
     "pnn": fixed(ddfb((8, 8, 1), 3, 2)),
 }
 CASES = [(n, m, d) for n in NETWORKS for m in METHODS for d in (1, 2, 4, 8)]
-FAST = [("mlp", "sweep", 4), ("mlp", "bcd", 8)]
+FAST = [("mlp", "sweep", 4)]
 
 
 def mesh(devices: int) -> Mesh:
@@ -180,6 +180,7 @@ def test_bytes_are_read_off_a_program() -> None:
     assert traffic(text) == (4 * 128 * 64 + 4 + 6, 36, 48, 20, 0)
 
 
+@pytest.mark.slow
 def test_streams_batches_and_noise_are_divided_too() -> None:
     network, method = NETWORKS["mlp"], METHODS["sweep"]
     x, y = data(network)
@@ -198,6 +199,7 @@ def test_streams_batches_and_noise_are_divided_too() -> None:
     assert distance(ends[1].params, ends[0].params) < 1e-5
 
 
+@pytest.mark.slow
 def test_other_axes_hold_copies() -> None:
     both = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "layer"))
     whole = train(NETWORKS["mlp"], METHODS["bcd"], None, epochs=2)

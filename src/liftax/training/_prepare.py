@@ -64,14 +64,23 @@ def checked(
             f"{argument}: integer labels need an output of shape (classes,), got {out_shape}; "
             "end the network in a vector"
         )
-    check_data(x, y, classes=out_shape[0] if labels else None)
+    own = _own(x, y)
+    check_data(x[own], y[own], classes=out_shape[0] if labels else None)
     inputs = _shaped(x, network.input_shape, f"{argument}: inputs")
     if labels:
         return inputs, y
     same = y is x and tuple(out_shape) == tuple(network.input_shape)
     targets = inputs if same else _shaped(y, out_shape, f"{argument}: targets")
-    _check_domain(network, targets, dtype, argument)
+    _check_domain(network, targets[own], dtype, argument)
     return inputs, targets
+
+
+def _own(x: np.ndarray, y: np.ndarray) -> slice:
+    """The samples that this process looks at; of several processes each takes its part."""
+    number, count, samples = jax.process_index(), jax.process_count(), len(x)
+    if count == 1 or len(y) != samples:
+        return slice(None)
+    return slice(number * samples // count, (number + 1) * samples // count)
 
 
 def _check_domain(network: Network, targets: np.ndarray, dtype: Any, argument: str) -> None:

@@ -4,8 +4,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jaxtyping import Array
 
 from liftax.parallel import Placement
@@ -37,8 +39,13 @@ class Stream(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """What must agree for a run to be continued."""
-        return f"{_checksum(self.x, self.dtype):08x}/{_checksum(self.y, self._of_targets):08x}"
+        """What must agree for a run to be continued; the first process reads for all."""
+        found = np.zeros(2, np.uint32)
+        if jax.process_index() == 0:
+            found[:] = _checksum(self.x, self.dtype), _checksum(self.y, self._of_targets)
+        if jax.process_count() > 1:
+            found = np.asarray(multihost_utils.broadcast_one_to_all(found))
+        return f"{found[0]:08x}/{found[1]:08x}"
 
     def shortened(self, piece: int) -> "Stream":
         """At most so many batches at a time."""
