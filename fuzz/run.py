@@ -26,6 +26,8 @@ def one(name: str, seconds: int, folder: Path) -> None:
     with atheris.instrument_imports(include=_DECODERS, enable_loader_override=False):
         from fuzz.readers import READERS, changed
 
+        READERS[name].seeds(Path(tempfile.mkdtemp()))  # imports its decoders, which are led too
+
     reader, work = READERS[name], Path(tempfile.mkdtemp())
     corpus = folder / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)

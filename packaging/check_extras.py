@@ -49,7 +49,7 @@ USES = {
     "tensorboard": (
         f"import liftax, optax; from liftax.training import TensorBoard; {_TRAIN}"
         "liftax.fit(n, d, liftax.OneSweep(optax.adam(1e-2)), epochs=1, batch_size=50,"
-        " callbacks=[TensorBoard('events')]); import os; assert os.listdir('events')"
+        " callback=[TensorBoard('events')]); import os; assert os.listdir('events')"
     ),
     "torch": (
         "from torch import nn; from liftax.importing import from_torch;"
