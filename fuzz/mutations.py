@@ -73,7 +73,7 @@ def _value(old: Any, random: Random) -> Any:
     number = isinstance(old, int | float) and not isinstance(old, bool)
     if number and random.random() < 0.4:
         return old + random.choice((-1, 1, 2, 10))
-    return random.choice(_NUMBERS if random.random() < 0.5 else _ODD)
+    return copy.deepcopy(random.choice(_NUMBERS if random.random() < 0.5 else _ODD))
 
 
 def retyped(content: bytes, random: Random) -> bytes:
