@@ -38,7 +38,7 @@ bench: $(VENV)/.experiments ## the quick benchmarks, side by side with peers, le
 	@$(BIN)/python benchmarks/inference.py $(BENCH)/inference.json --rounds 5
 	@$(BIN)/python benchmarks/step_cost.py $(BENCH)/step_cost.json --rounds 5
 	@$(BIN)/python benchmarks/limits.py $(BENCH)/limits.json --rounds 3
-	@$(BIN)/python benchmarks/depth.py $(BENCH)/depth.json --rounds 3 --blocks 4 16
+	@$(BIN)/python benchmarks/depth.py $(BENCH)/depth.json --rounds 3 --blocks 4 16 --layers 8 64 --widths 64
 	@$(BIN)/python benchmarks/products.py $(BENCH)/products.json --rounds 3 --seeds 1
 	@$(BIN)/python benchmarks/pdhg.py $(BENCH)/pdhg.json --rounds 3
 

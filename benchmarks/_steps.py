@@ -20,11 +20,21 @@ class Step:
 
     Attributes:
         counts: operations and bytes, as the compiler counts them.
-        compile: seconds of tracing and compiling, the start left out.
+        start: seconds of tracing, compiling and running the start.
+        compile: seconds of tracing and compiling the step.
     """
 
-    def __init__(self, network: Network, method: AbstractMethod, size: int, products: Any = None):
+    def __init__(
+        self,
+        network: Network,
+        method: AbstractMethod,
+        size: int,
+        products: Any = None,
+        stack: bool = False,
+    ):
         energy = liftax.LiftedEnergy(network)
+        stacked = energy.stacked() if stack else None
+        energy = energy if stacked is None else stacked[0]
         rng = np.random.default_rng(0)
         x = jnp.asarray(rng.random((size, *network.input_shape), np.float32))
         shape = network.shapes[network.output]
@@ -36,8 +46,12 @@ class Step:
 
         move = step if products is None else liftax.rounded_products(step, products)
         params = network.init(jax.random.key(0))
+        params = params if stacked is None else stacked[1].stacked(params)
         start = functools.partial(method.init, energy)
+        begin = time.process_time()
         state = jax.jit(start)(params, x, y, jax.random.key(1))
+        jax.block_until_ready(state)
+        self.start = time.process_time() - begin
         begin = time.process_time()
         lowered = jax.jit(move, donate_argnums=(0, 1)).lower(params, state, x, y)
         self._step = lowered.compile()

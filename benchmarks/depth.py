@@ -1,9 +1,12 @@
-"""Steps against depth: back-propagation, one sweep, and ten sweeps in three orders.
+"""Steps against depth: back-propagation, one sweep, ten sweeps in three orders, block descent.
 
-Residual networks of blocks with 64 units, mini-batches of 128. Milliseconds a step, and the seconds
-that tracing and compiling take.
+Residual networks of blocks with 64 units, and chains of layers of several widths; batches of 128.
+Milliseconds a step, and the seconds that tracing and compiling take, of the step and of the start.
+In the orders red-black and Jacobi equal layers are stacks, as `fit` has them; with Gauss-Seidel,
+one sweep and back-propagation each layer is a part of the program.
 
     python benchmarks/depth.py [runs/bench/depth.json] [--rounds 5] [--blocks 4 8 16 32 64]
+        [--layers 8 32 128 512] [--widths 32 64 128]
 """
 
 import argparse
@@ -16,43 +19,73 @@ from _steps import Step
 
 import liftax
 from liftax.blocks import GaussSeidel, Jacobi, RedBlack
+from liftax.networks import Network
 
 UNITS, BATCH, SWEEPS = 64, 128, 10
 BASE = "back-propagation"
+STACKED = {"red-black": RedBlack(), "Jacobi": Jacobi()}
 
 
-def methods() -> dict[str, Any]:
+def of_blocks() -> dict[str, Any]:
     """By label, with Adam."""
     adam = optax.adam(1e-3)
-    orders = {"Gauss-Seidel": GaussSeidel(), "red-black": RedBlack(), "Jacobi": Jacobi()}
     return {BASE: liftax.BackPropagation(adam), "one sweep": liftax.OneSweep(adam)} | {
         f"ten sweeps, {name}": liftax.Contrastive(adam, beta=1.0, inner=SWEEPS, order=order)
-        for name, order in orders.items()
+        for name, order in {"Gauss-Seidel": GaussSeidel(), **STACKED}.items()
     }
 
 
-def main(given: Arguments, blocks: list[int]) -> None:
+def of_layers() -> dict[str, Any]:
+    """Back-propagation, and block descent: a sweep and a step on all parameters."""
+    return {BASE: liftax.BackPropagation(optax.sgd(1e-3))} | {
+        f"block descent, {name}": liftax.BlockCoordinateDescent(order=order)
+        for name, order in STACKED.items()
+    }
+
+
+def measured(name: str, network: Network, methods: dict[str, Any], rounds: int) -> dict[str, Any]:
+    """All methods on one network, in turn."""
+    steps = {
+        label: Step(network, method, BATCH, stack=any(order in label for order in STACKED))
+        for label, method in methods.items()
+    }
+    seconds = in_turn({label: step.seconds for label, step in steps.items()}, rounds)
+    found = {
+        label: {
+            "milliseconds": 1e3 * float(np.median(seconds[label])),
+            "over_back_propagation": median_ratio(seconds[label], seconds[BASE]),
+            "compile_seconds": step.compile,
+            "start_seconds": step.start,
+        }
+        for label, step in steps.items()
+    }
+    for label, row in found.items():
+        print(f"{name}, {label}: " + ", ".join(f"{k} {v:.3g}" for k, v in row.items()), flush=True)
+    return found
+
+
+def main(given: Arguments, blocks: list[int], layers: list[int], widths: list[int]) -> None:
     """One depth after the other."""
     pinned(given)
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {"blocks": {}, "layers": {}}
+    about = {"units": UNITS, "batch": BATCH, "results": results}
     for count in blocks:
         network = liftax.resnet(UNITS, UNITS, count, 10)
-        steps = {label: Step(network, method, BATCH) for label, method in methods().items()}
-        seconds = in_turn({label: step.seconds for label, step in steps.items()}, given.rounds)
-        results[str(count)] = {
-            label: {
-                "milliseconds": 1e3 * float(np.median(seconds[label])),
-                "over_back_propagation": median_ratio(seconds[label], seconds[BASE]),
-                "compile_seconds": step.compile,
-            }
-            for label, step in steps.items()
-        }
-        for label, row in results[str(count)].items():
-            print(f"{count} blocks, {label}: " + ", ".join(f"{k} {v:.3g}" for k, v in row.items()))
-        finish(given, {"units": UNITS, "batch": BATCH, "results": results})
+        name = f"{count} blocks"
+        results["blocks"][str(count)] = measured(name, network, of_blocks(), given.rounds)
+        finish(given, about)
+    for width in widths:
+        own = results["layers"].setdefault(str(width), {})
+        for count in layers:
+            network = liftax.mlp([width] * (count + 1) + [10])
+            name = f"{count} layers of {width}"
+            own[str(count)] = measured(name, network, of_layers(), given.rounds)
+            finish(given, about)
 
 
 if __name__ == "__main__":
     more = argparse.ArgumentParser(add_help=False)
     more.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16, 32, 64])
+    more.add_argument("--layers", type=int, nargs="+", default=[8, 32, 128, 512])
+    more.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128])
     main(*Arguments.parsed(__doc__, "depth", more))

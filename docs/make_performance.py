@@ -102,23 +102,33 @@ def _middle(values: np.ndarray, form: str) -> str:
 
 def depth(found: dict[str, Any]) -> str:
     """Milliseconds and compile seconds against depth, and a picture."""
-    labels = list(next(iter(found["results"].values())))
-    rows = []
-    for label in labels:
-        for blocks, methods in sorted(found["results"].items(), key=lambda item: int(item[0])):
-            r = methods[label]
-            times = f"{r['milliseconds']:.2f}", f"{r['over_back_propagation']:.2f}"
-            rows.append([label, blocks, *times, f"{r['compile_seconds']:.1f}"])
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    blocks = sorted(int(b) for b in found["results"])
-    for label in labels:
-        times = [found["results"][str(b)][label]["milliseconds"] for b in blocks]
-        axes.loglog(blocks, times, "o-", label=label)
-    axes.set(xlabel="residual blocks", ylabel="ms a step")
-    axes.legend(fontsize=8)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
+    head = ["ms a step", "/ back-propagation", "compile s", "start s"]
+    text = _against_depth(left, found["results"]["blocks"], "blocks", head)
+    for width, runs in found["results"]["layers"].items():
+        text += f"\nChains of layers of {width} units:\n\n"
+        text += _against_depth(right if width == "64" else None, runs, "layers", head)
+    left.set(xlabel="residual blocks", ylabel="ms a step")
+    right.set(xlabel="layers of 64 units")
+    for axes in (left, right):
+        axes.legend(fontsize=7)
     _save(figure, "performance-depth.png")
-    text = table(["method", "blocks", "ms a step", "/ back-propagation", "compile s"], rows)
     return text + "\n![Milliseconds a step against depth](images/performance-depth.png)\n"
+
+
+def _against_depth(axes: Any, runs: dict[str, Any], unit: str, head: list[str]) -> str:
+    rows = []
+    depths = sorted(runs, key=int)
+    for label in runs[depths[0]]:
+        found = [runs[count][label] for count in depths]
+        for count, r in zip(depths, found, strict=True):
+            times = f"{r['milliseconds']:.2f}", f"{r['over_back_propagation']:.2f}"
+            compiled = f"{r['compile_seconds']:.1f}", f"{r['start_seconds']:.1f}"
+            rows.append([label, count, *times, *compiled])
+        if axes is not None:
+            numbers = [int(count) for count in depths]
+            axes.loglog(numbers, [r["milliseconds"] for r in found], "o-", label=label)
+    return table(["method", unit, *head], rows)
 
 
 def limits(found: dict[str, Any]) -> str:

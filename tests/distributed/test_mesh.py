@@ -201,7 +201,7 @@ def test_streams_batches_and_noise_are_divided_too() -> None:
 
 @pytest.mark.slow
 def test_other_axes_hold_copies() -> None:
-    both = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "layer"))
+    both = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "copy"))
     whole = train(NETWORKS["mlp"], METHODS["bcd"], None, epochs=2)
     found = train(NETWORKS["mlp"], METHODS["bcd"], both, epochs=2)
     assert distance(found.params, whole.params) < 1e-5

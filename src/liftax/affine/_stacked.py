@@ -55,7 +55,7 @@ class Stacked(AbstractAffine):
     def gathered(self, *inputs: Float[Array, "samples ..."]) -> tuple[Array, ...]:
         """The inputs of $f$, with copies in front where these differ."""
         return tuple(
-            _linked(link, [inputs[k] for k in slot])
+            _linked(link, [inputs[k] for k in slot], self.stages)
             for link, slot in zip(self.links, self.slots, strict=True)
         )
 
@@ -89,12 +89,16 @@ class Stacked(AbstractAffine):
         return inner
 
 
-def _linked(link: Link, inputs: list[Array]) -> Array:
+def _linked(link: Link, inputs: list[Array], stages: int) -> Array:
     if link == "shared":
         return inputs[0]
     if isinstance(link, int):
         return inputs[0][:, link]
     if link == "each":
         return jnp.swapaxes(inputs[0], 0, 1)
-    first, stack = inputs
-    return jnp.concatenate([first[None], jnp.swapaxes(stack, 0, 1)[:-1]])
+    first, stack = inputs[0], jnp.swapaxes(inputs[1], 0, 1)
+    if stages == 1:
+        return jnp.concatenate([first[None], stack[:-1]])
+    # Of a rotation XLA's partitioner sends what crosses borders only.
+    begins = (jnp.arange(len(stack)) == 0).reshape(-1, *(1,) * (stack.ndim - 1))
+    return jnp.where(begins, first[None], jnp.roll(stack, 1, 0))

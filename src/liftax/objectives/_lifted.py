@@ -1,6 +1,7 @@
 """The lifted energy."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -182,6 +183,16 @@ class LiftedEnergy(eqx.Module):
             )
             for node in self.network.nodes
         }
+
+    def parts(self, states: States, z: dict[str, Array]) -> dict[str, Float[Array, "..."]]:
+        r"""$w_j\frac1s\sum_i C_j(u_j^i, z_j^i)$ by node name; of stacks for each copy."""
+        found = {}
+        for node in self.network.nodes:
+            cost = functools.partial(self._cost, node.name)
+            each = jax.vmap(jax.vmap(cost) if node.copies else cost)
+            mean = jnp.mean(each(states[node.name], z[node.name]), axis=0)
+            found[node.name] = scaled(self.weight(node.name), mean)
+        return found
 
     def value(self, params: Params, states: States) -> Float[Array, ""]:
         r"""$E(U, \Theta)$; `states` holds the input and the clamped output too."""

@@ -3,5 +3,6 @@
 from liftax.parallel._choose import choose_placement as choose_placement
 from liftax.parallel._placement import Placement as Placement
 from liftax.parallel._placement import constrained as constrained
+from liftax.parallel._placement import of_weights as of_weights
 from liftax.parallel._placement import sample_axes as sample_axes
 from liftax.parallel._placement import shardings as shardings

@@ -1,6 +1,7 @@
 """``mesh="auto"``: how many devices are worth it."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from liftax.networks import Network
-from liftax.parallel._placement import DATA, Placement
+from liftax.parallel._placement import DATA, LAYER, Placement
 
 # Below so many products per parameter and device the sum of the gradients costs more than what a
 # further device saves: 6 operations a product against 8 bytes a parameter, at 12 operations a byte.
@@ -17,13 +18,22 @@ _LEAST = 16
 _COPIES = 4
 
 
-def choose_placement(network: Network, batch_size: int) -> Placement:
+def choose_placement(
+    network: Network, batch_size: int, divisible: Callable[[int], bool] = lambda parts: False
+) -> Placement:
     """A placement from the network, the batch and the devices there are, with a sentence why.
 
     The number of devices is the largest that divides the batch, is a multiple of the processes,
     and leaves every device so many samples that computing takes longer than adding up the
     gradients: 16 products with each parameter. Parameters are sharded if four copies of them
-    (gradient, two moments) fill more than half of a device's memory, where that is known.
+    (gradient, two moments) fill more than half of a device's memory, where that is known. Devices
+    that are left in a process divide the layers, if these are equal and the method updates them
+    together.
+
+    Args:
+        network: the graph.
+        batch_size: samples of a step.
+        divisible: whether layers can be divided into so many parts.
 
     Raises:
         ValueError: for a batch that the processes cannot divide among them.
@@ -51,7 +61,13 @@ def choose_placement(network: Network, batch_size: int) -> Placement:
         f"worth a further device); parameters {'divided' if sharded else 'on every device'}, "
         f"{sum(sizes):,} numbers"
     )
-    return Placement(Mesh(np.array(_even(devices, count, processes)), (DATA,)), sharded, why)
+    left = len(devices) // count if processes == 1 else 1
+    parts = next((n for n in range(left, 1, -1) if divisible(n)), 1)
+    if parts == 1:
+        return Placement(Mesh(np.array(_even(devices, count, processes)), (DATA,)), sharded, why)
+    why += f"; layers in {parts} parts, on {count * parts} devices in all"
+    grid = np.array(devices[: count * parts]).reshape(count, parts)
+    return Placement(Mesh(grid, (DATA, LAYER)), sharded, why)
 
 
 def _even(devices: list, count: int, processes: int) -> list:

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-DATA = "data"
+DATA, LAYER = "data", "layer"
 # Smaller arrays are not worth a gather each time they are used.
 _SMALL = 2**12
 
@@ -19,11 +19,14 @@ class Placement:
     """Samples and their activations in equal parts on the devices of a mesh, parameters on all.
 
     Every mini-batch is divided, and all samples of a full-batch method, along the mesh's axis
-    ``"data"``; other axes of the mesh hold copies. Sums over samples are then sums over devices,
-    which the compiler inserts.
+    ``"data"``. Sums over samples are then sums over devices, which the compiler inserts. Along an
+    axis ``"layer"`` the copies of stacks (see `networks.stack`) are divided, their parameters and
+    their activations: neighbours exchange the activations and signals at the borders. Other axes
+    of the mesh hold copies.
 
     Attributes:
-        mesh: with an axis called ``"data"``.
+        mesh: with an axis called ``"data"``, perhaps of length 1, and perhaps one called
+            ``"layer"``.
         sharded: whether parameters and optimiser are divided as well (fully sharded training): each
             array along its largest axis that the number of devices divides. They are gathered
             where they are used, and their gradients are summed to where they lie.
@@ -52,6 +55,11 @@ class Placement:
         return self.mesh.shape[DATA]
 
     @property
+    def layers(self) -> int:
+        """Number of equal parts that the copies of stacks are divided into."""
+        return self.mesh.shape.get(LAYER, 1)
+
+    @property
     def everywhere(self) -> NamedSharding:
         """A copy on every device."""
         return NamedSharding(self.mesh, PartitionSpec())
@@ -66,6 +74,14 @@ class Placement:
         if not (self.sharded and fitting) or np.prod(shape) < _SMALL:
             return self.everywhere
         return self.samples(max(fitting, key=lambda k: shape[k]))
+
+    def copies(self, axis: int, samples: int = -1) -> NamedSharding:
+        """Arrays of stacks: the numbers of the axes that hold copies and, unless -1, samples."""
+        names: list[str | None] = [None] * (max(axis, samples) + 1)
+        names[axis] = LAYER
+        if samples >= 0:
+            names[samples] = DATA
+        return NamedSharding(self.mesh, PartitionSpec(*names))
 
     def put(self, array: Any, sharding: NamedSharding, dtype: Any = None) -> Array:
         """A host array on the devices, of which a process reads only what its own ones hold."""
@@ -102,13 +118,40 @@ def sample_axes(small: Any, large: Any, samples: int) -> Any:
     return jax.tree.map(axis, small, large)
 
 
-def shardings(place: Placement, tree: Any, axes: Any) -> Any:
-    """A sharding for every leaf of a tree with these sample axes."""
+def copy_axes(tree: Any, axes: Any, copies: dict[str, int]) -> Any:
+    """Which axis of each array holds the copies of a stack, -1 for arrays of no stack.
 
-    def one(leaf: Any, axis: int) -> NamedSharding:
-        return place.samples(axis) if axis >= 0 else place.weights(jnp.shape(leaf))
+    Args:
+        tree: arrays, those of stacks in dictionaries under their names or those of their edges.
+        axes: of samples, see `sample_axes`.
+        copies: number of copies by the name of a stack.
+    """
 
-    return jax.tree.map(one, tree, axes)
+    def axis(path: Any, leaf: Any, samples: int) -> int:
+        keys = [key.key for key in path if isinstance(key, jax.tree_util.DictKey)]
+        # An edge, such as of probes, is called a->b.0 and belongs to b.
+        names = [str(key).split("->")[-1].rsplit(".", "->" in str(key))[0] for key in keys]
+        sizes = {copies[name] for name in names if name in copies}
+        found = [k for k, n in enumerate(jnp.shape(leaf)) if n in sizes and k != samples]
+        return found[0] if found else -1
+
+    return jax.tree_util.tree_map_with_path(axis, tree, axes)
+
+
+def shardings(place: Placement, tree: Any, axes: Any, copies: dict[str, int]) -> Any:
+    """A sharding for every leaf of a tree with these sample axes, and with these stacks."""
+
+    def one(leaf: Any, samples: int, axis: int) -> NamedSharding:
+        if axis >= 0 and place.layers > 1:
+            return place.copies(axis, samples)
+        return place.samples(samples) if samples >= 0 else place.weights(jnp.shape(leaf))
+
+    return jax.tree.map(one, tree, axes, copy_axes(tree, axes, copies))
+
+
+def of_weights(place: Placement, params: Any, copies: dict[str, int]) -> Any:
+    """A sharding for every parameter."""
+    return shardings(place, params, jax.tree.map(lambda _: -1, params), copies)
 
 
 def constrained(tree: Any, placed: Any) -> Any:

@@ -1,5 +1,6 @@
 """The compiled parts of training: many steps in one program, and evaluation."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 from liftax._iterate import between, scan
 from liftax.methods import AbstractMethod, Step
 from liftax.networks import Params
-from liftax.objectives import LiftedEnergy, scaled
-from liftax.parallel import Placement, constrained, sample_axes, shardings
+from liftax.objectives import LiftedEnergy
+from liftax.parallel import Placement, constrained, of_weights, sample_axes, shardings
 from liftax.training._products import rounded_products
 
 Transform = Callable[[PRNGKeyArray, Array, Array], tuple[Array, Array]]
@@ -53,6 +54,11 @@ class Problem(NamedTuple):
     products: DTypeLike | None = None
     place: Placement | None = None
     axes: Any = None  # of the samples in the leaves of the method's state, see `sample_axes`
+
+    @property
+    def copies(self) -> dict[str, int]:
+        """Number of copies in each stack."""
+        return {node.name: node.copies for node in self.energy.network.nodes if node.copies}
 
     def step(self, params: Params, state: Any, x: Array, y: Array) -> Step:
         """The method's step on a batch, its matrix products rounded if so wished."""
@@ -147,14 +153,15 @@ def gathered(problem: Problem, params: Params) -> Params:
     place = problem.place
     if place is None or not place.sharded:
         return params
-    return constrained(params, jax.tree.map(lambda _: place.everywhere, params))
+    whole = dataclasses.replace(place, sharded=False)
+    return constrained(params, of_weights(whole, params, problem.copies))
 
 
 def placed(problem: Problem, carry: Carry) -> Carry:
     """A sharding for every array of a carry."""
     assert problem.place is not None
     none = jax.tree.map(lambda _: -1, carry)
-    return shardings(problem.place, carry, none._replace(state=problem.axes))
+    return shardings(problem.place, carry, none._replace(state=problem.axes), problem.copies)
 
 
 def state_axes(problem: Problem, params: Params, size: int, key: Array) -> Any:
@@ -205,9 +212,8 @@ def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple
     clamped = target(energy, y[rows], x.dtype)
     states, z = method.states(energy, params, state, x[rows], clamped)
     energy = energy.at(params)
-    terms = energy.terms(states, z)
-    parts = {name: scaled(energy.weight(name), term) for name, term in terms.items()}
-    return energy.total(terms, states, params), parts, energy.gaps(states, z)
+    total = energy.total(energy.terms(states, z), states, params)
+    return total, energy.parts(states, z), energy.gaps(states, z)
 
 
 @eqx.filter_jit

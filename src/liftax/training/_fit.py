@@ -1,5 +1,6 @@
 """`fit`: train a network by any method."""
 
+import functools
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -14,14 +15,14 @@ from liftax.data import Dataset, Split
 from liftax.methods import AbstractMethod
 from liftax.networks import Network, Params
 from liftax.objectives import LiftedEnergy
-from liftax.parallel import Placement, choose_placement
+from liftax.parallel import Placement, choose_placement, of_weights
 from liftax.training._batches import Batches
 from liftax.training._descent import StreamedDescent
 from liftax.training._engine import Carry, Problem, Transform, start, state_axes
 from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
 from liftax.training._run import INSPECTED, Callback, Checkpoints, Run
-from liftax.training._stacking import Layers, layers
+from liftax.training._stacking import Layers, divisible, layers
 from liftax.training._stream import Stream
 
 
@@ -80,11 +81,12 @@ def fit(
             compile do not grow with depth, and on a GPU one batched product for all layers. None
             does so where the method's order is `Jacobi` or `RedBlack`.
         mesh: devices that divide the work: a `jax.sharding.Mesh` with an axis ``"data"``, along
-            which each batch is divided (of full-batch methods all samples and their activations);
-            a `Placement` to divide the parameters too; ``"auto"`` to choose by
-            `choose_placement`, which says on standard error what it chose. The steps are those of
-            one device up to rounding. With several processes each reads the samples of its own
-            devices only, in an epoch's order; see ``liftax launch``.
+            which each batch is divided (of full-batch methods all samples and their activations),
+            and perhaps an axis ``"layer"``, along which equal layers are; a `Placement` to divide
+            the parameters too; ``"auto"`` to choose by `choose_placement`, which says on standard
+            error what it chose. The steps are those of one device up to rounding. With several
+            processes each reads the samples of its own devices only, in an epoch's order; see
+            ``liftax launch``.
         checkpoints: where to save, and whether to resume.
         progress: show a bar; None shows one on a terminal only.
         callback: one or several, such as `EarlyStopping` and `Best`; each is called after every
@@ -107,11 +109,11 @@ def fit(
             "step, which new inputs would invalidate; transform the data, or use mini-batches"
         )
     in_parts = stream is not None and method.full_batch
-    energy, given = layers(energy, method, False if in_parts else stack)
     train, held_out = parts(data, validation)
     source, size = _opened(energy, train, method, dtype, batch_size, stream)
     descent = _descent(energy, method, source, stream, (mesh, products, checkpoints))
-    place = _placement(energy, mesh, source.samples if method.full_batch else size, progress)
+    place = _placement((energy, method), mesh, source.samples, size, progress)
+    energy, given = layers(energy, method, False if in_parts else stack, place)
     source, (x, y) = _laid(source, size, method, place, in_parts)
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation", place)
     key = jax.random.key(seed)
@@ -189,12 +191,14 @@ def _descent(
 
 
 def _placement(
-    energy: LiftedEnergy,
+    task: tuple[LiftedEnergy, AbstractMethod],
     mesh: Mesh | Placement | str | None,
     samples: int,
+    size: int,
     progress: bool | None,
 ) -> Placement | None:
-    """What `mesh` means; `samples` are divided."""
+    """What `mesh` means: batches are divided, or all samples."""
+    samples = samples if task[1].full_batch else size
     if mesh is None and jax.process_count() > 1:
         raise ValueError(
             f'there are {jax.process_count()} processes: give mesh="auto", or a mesh of all their '
@@ -205,7 +209,7 @@ def _placement(
     elif isinstance(mesh, Mesh):
         place = Placement(mesh)
     elif mesh == "auto":
-        place = choose_placement(energy.network, samples)
+        place = choose_placement(task[0].network, samples, functools.partial(divisible, *task))
         if progress is not False and jax.process_index() == 0:
             print(f"liftax: {place.why}", file=sys.stderr)
     else:
@@ -241,7 +245,8 @@ def _started(problem: Problem, params: Params, size: int, key: Array) -> tuple[P
         return problem, start(problem, params, size, key)
     axes = state_axes(problem, params, len(problem.x) if problem.method.full_batch else size, key)
     problem = problem._replace(axes=axes)
-    params = jax.tree.map(lambda p: place.put(np.asarray(p), place.weights(p.shape)), params)
+    where = of_weights(place, params, problem.copies)
+    params = jax.tree.map(lambda p, s: place.put(np.asarray(p), s), params, where)
     # Keys of other devices than the mesh's would not meet its arrays.
     seed = place.put(np.asarray(jax.random.key_data(key)), place.everywhere)
     return problem, start(problem, params, size, jax.random.wrap_key_data(seed))

@@ -238,15 +238,13 @@ class Run:
         """Energy and gaps at the method's activations, and the validation figures."""
         parts: dict[str, Array] = {}
         if self.descent is None:
-            found = inspect(self.problem, self.carry.params, self.carry.state, INSPECTED)
-            value, parts, gaps = found
+            carry = self.carry
+            value, parts, gaps = inspect(self.problem, carry.params, carry.state, INSPECTED)
         else:
             value, gaps = self.descent.look(self.carry)
         row = {"energy": float(value)}
-        # Of a stack of layers there is one sum, which belongs to no layer.
-        single = [node.name for node in self.layers.energy.network.nodes if node.name in parts]
-        row |= {f"energy/{name}": float(parts[name]) for name in single}
-        row |= {f"gap/{name}": gap for name, gap in self.layers.gaps(gaps).items()}
+        for column, found in (("energy", parts), ("gap", gaps)):
+            row |= {f"{column}/{name}": value for name, value in self.layers.apart(found).items()}
         if self.check is not None:
             place = self.problem.place
             loss, metric = evaluate(self.problem.energy, self.carry.params, *self.check, place)

@@ -12,6 +12,7 @@ from liftax.networks import Network
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement
 from liftax.training._engine import Problem, Span, advance, placed, start, state_axes
+from liftax.training._stacking import layers
 
 _SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s64": 8, "u64": 8, "f64": 8}
 _KINDS = {
@@ -82,6 +83,7 @@ def step_program(
     """The text of the program that `fit` compiles for one step."""
     place.check(batch_size, "batch_size")
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
+    energy, _ = layers(energy, method, None, place)
     shapes, output = energy.network.shapes, energy.network.output
     key = jax.random.key(0)
     x: Any = jax.ShapeDtypeStruct((batch_size, *energy.network.input_shape), jnp.float32)
