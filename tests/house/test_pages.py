@@ -14,10 +14,10 @@ from fuzz.readers import READERS
 from tests.house.sources import ROOT
 
 
-def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A script of docs/."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+def script(name: str, monkeypatch: pytest.MonkeyPatch, folder: str = "docs") -> ModuleType:
+    """A script of docs/ or packaging/."""
+    monkeypatch.syspath_prepend(str(ROOT / folder))
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, name, module)
@@ -65,6 +65,11 @@ def test_the_citation_file_has_what_the_schema_requires() -> None:
             entity = {"name", "website", "orcid"}
             assert set(author) <= person or set(author) <= entity
     assert all(set(i) <= {"type", "value", "description"} for i in paper["identifiers"])
+
+
+def test_every_extra_is_used_once_in_an_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = script("check_extras", monkeypatch, "packaging")
+    assert set(checks.extras()) == set(checks.USES)
 
 
 def test_the_changelog_keeps_its_form() -> None:
