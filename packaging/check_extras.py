@@ -56,7 +56,6 @@ USES = {
         "from_torch(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), (3,))"
     ),
     "browser": "import pytest, liftax; from playwright.sync_api import sync_playwright",
-    "browser": "from playwright.sync_api import sync_playwright",
     "docs": "import mkdocs, material, mkdocstrings, latex2mathml",
     "fuzz": "import atheris, hypothesis, liftax",
     "test": "import pytest, hypothesis, pandas, onnxruntime, scipy, skimage, yaml, liftax",
