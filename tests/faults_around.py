@@ -61,8 +61,8 @@ FILES = [
 INVERSION = [
     Fault(
         "training/_engine.py",
-        "((t - span.first) * span.size,)",
-        "(t * span.size,)",
+        "_batch(problem, span, t - span.first)",
+        "_batch(problem, span, t)",
         "end_to_end/test_stream.py::test_streaming_takes_the_same_steps[20]",
     ),
     Fault(
