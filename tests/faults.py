@@ -1,7 +1,7 @@
 """The table of plausible mistakes that `make mutants` puts into the source."""
 
 from tests.fault import Fault
-from tests.faults_around import FILES, IMPORTING, INVERSION
+from tests.faults_around import FILES, IMPORTING, INVERSION, STACKS
 
 NUMERICS = "numerics/test_"
 STEPS, SOLVE = f"{NUMERICS}block_steps.py::test_", f"{NUMERICS}solve.py::test_"
@@ -468,28 +468,6 @@ METHOD_STEPS = [
         "        if energy.regularisers:\n            new =",
         "        if False:\n            new =",
         f"{NUMERICS}regularisers.py::test_constraints_hold_after_a_step[spectral-one sweep]",
-    ),
-]
-
-STACK = f"{NUMERICS}stack.py::test_"
-STACKS = [
-    Fault(
-        "affine/_stacked.py",
-        "jnp.concatenate([first[None], stack[:-1]])",
-        "jnp.concatenate([first[None], stack[1:]])",
-        f"{STACK}the_stacked_network_is_the_network[chain]",
-    ),
-    Fault(
-        "blocks/_curvature.py",
-        "jnp.where(last, 0, jnp.roll(value, -1))",
-        "jnp.roll(value, -1)",
-        f"{STACK}constants_of_stacks_are_those_of_their_layers[chain]",
-    ),
-    Fault(
-        "networks/_stack.py",
-        "if len({name for name, _ in found}) < len(found):",
-        "if not found:",
-        f"{STACK}the_stacked_network_is_the_network[chain]",
     ),
 ]
 

@@ -294,3 +294,25 @@ INVERSION = [
         "end_to_end/test_cli.py::test_evaluate_measures",
     ),
 ]
+
+STACK = f"{NUMERICS}stack.py::test_"
+STACKS = [
+    Fault(
+        "affine/_stacked.py",
+        "jnp.concatenate([first[None], stack[:-1]])",
+        "jnp.concatenate([first[None], stack[1:]])",
+        f"{STACK}the_stacked_network_is_the_network[chain]",
+    ),
+    Fault(
+        "blocks/_curvature.py",
+        "jnp.where(last, 0, jnp.roll(value, -1))",
+        "jnp.roll(value, -1)",
+        f"{STACK}constants_of_stacks_are_those_of_their_layers[chain]",
+    ),
+    Fault(
+        "networks/_stack.py",
+        "if len({name for name, _ in found}) < len(found):",
+        "if not found:",
+        f"{STACK}the_stacked_network_is_the_network[chain]",
+    ),
+]

@@ -73,7 +73,8 @@ def test_an_unfinished_step_removes_none_that_is_whole(tmp_path: Path) -> None:
     assert {1, 2} <= kept
 
 
-@pytest.mark.parametrize("method", [pytest.param("sweep", marks=pytest.mark.slow), "bcd"])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sweep", "bcd"])
 def test_a_run_goes_on_with_another_number_of_devices(tmp_path: Path, method: str) -> None:
     network, chosen = NETWORKS["mlp"], METHODS[method]
     whole = train(network, chosen, None)

@@ -112,7 +112,7 @@ def test_targets_out_of_the_domain_are_found_in_every_block(runs) -> None:
         liftax.fit(network, (np.zeros((8200, 2)), targets), METHOD, stream=128)
 
 
-@pytest.mark.parametrize("parts", quick(PARTS, "plain"))
+@pytest.mark.parametrize("parts", quick(PARTS))
 def test_block_descent_in_parts_takes_the_same_steps(tmp_path: Path, parts: str) -> None:
     """Four parts, the last of two samples; inertia of activations is kept with them."""
     given = data(tmp_path)

@@ -12,6 +12,7 @@ BLUR = Blur((5, 6, 1), KERNEL, "zero")
 Y = np.random.default_rng(0).normal(size=(5, 6, 1))
 
 
+@pytest.mark.slow
 def test_steps_are_dense_solves() -> None:
     """With a denoiser that shrinks, three levels."""
     matrix = np.asarray(jax.jacobian(BLUR.apply)(jnp.zeros((5, 6, 1)))).reshape(30, 30)

@@ -110,6 +110,7 @@ torch.save(model.state_dict(), sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_model_trained_elsewhere_is_imported_and_inverted(tmp_path: Path) -> None:
     """A script of its own trains it and leaves a state dict."""
     subprocess.run([sys.executable, "-c", ENCODER, tmp_path / "state.pt"], check=True)

@@ -55,6 +55,7 @@ def linear(weights: dict[str, float]):
     return network, params, y, alpha, x, energy + 0.5 * alpha * np.sum(x**2)
 
 
+@pytest.mark.slow
 def test_a_pull_that_has_not_reached_the_input_yet_is_no_end() -> None:
     """In a red-black sweep it passes on by two nodes; both orders end in one point."""
     network = gradient_resnet(2, 3, 3)
@@ -114,6 +115,7 @@ def test_exact_nodes_are_no_variables() -> None:
         liftax.inversion.invert(network, params, y, L1(), 1.0, solver=BlockDescent(exact=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_convex_residual_network_ends_in_one_point(exact: bool) -> None:
     """From all starts, near the true input."""
@@ -164,6 +166,7 @@ def test_the_energy_never_increases(activation: str) -> None:
     assert np.all(energies[-1] < energies[0])
 
 
+@pytest.mark.slow
 def test_the_guard_ends_the_circling_of_inertia_with_dual_variables() -> None:
     """One layer, total variation: with it at the optimum of the convex solver, without it not."""
     network, params, _, y = layer()
@@ -177,6 +180,7 @@ def test_the_guard_ends_the_circling_of_inertia_with_dual_variables() -> None:
     assert np.max(found[False].energy / exact.energy) > 1.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [TotalVariation(), Sum(TotalVariation(), Box(), Tikhonov(0.5))])
 def test_the_guarded_energy_never_rises(prior) -> None:
     """Sweep by sweep, for every example, with inertia and dual variables."""
@@ -238,6 +242,7 @@ def test_inertia_of_each_example_restarts_alone() -> None:
     np.testing.assert_allclose(ahead["u"], new["u"] + pull * new["u"])
 
 
+@pytest.mark.slow
 def test_a_thousand_codes_in_one_call() -> None:
     """The first and the last as if they were alone."""
     network, params, _ = deep()

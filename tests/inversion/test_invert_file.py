@@ -122,6 +122,7 @@ def test_auto_without_a_noise_level_is_the_corner_and_says_so(
     assert "The L-curves" in page and "No noise level is known" in page
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_and_a_deep_network(tmp_path: Path) -> None:
     """Two convolutions; the noise is estimated, parts of two give what all at once give."""
     network = chain((12, 12, 1), [(Convolution(2), "leaky_relu"), (Convolution(1), "sigmoid")])

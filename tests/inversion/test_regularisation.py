@@ -41,6 +41,7 @@ def test_with_a_squared_norm_they_are_iterated_tikhonov() -> None:
     assert found.stopped.tolist() == [6, 6] and not found.met.any()
 
 
+@pytest.mark.slow
 def test_the_data_term_falls_and_the_discrepancy_stops() -> None:
     """ReLU and total variation; every output stops at its own iteration."""
     network, params, _, y = layer(outputs=12)
@@ -110,6 +111,7 @@ def test_misuse_is_named() -> None:
             )
 
 
+@pytest.mark.slow
 def test_outputs_that_have_stopped_are_not_solved_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four outputs three stop at once: the programs have four lanes, then one."""
     network, params, x, _ = layer(outputs=12)

@@ -132,6 +132,7 @@ def test_curvature_of_tied_parameters() -> None:
     np.testing.assert_allclose(found["a1"], sum(parts), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_depth_leaves_the_scale_alone() -> None:
     """The second moment grows at most by e through any number of residual blocks."""
     for tied in (False, True):
@@ -143,6 +144,7 @@ def test_depth_leaves_the_scale_alone() -> None:
         assert 1.0 < growth < 4
 
 
+@pytest.mark.slow
 def test_normalised_nodes() -> None:
     """Training standardises by the batch and keeps moving averages; evaluation uses these."""
     network = cnn((8, 8, 1), (3,), (), 3, normalised=True)

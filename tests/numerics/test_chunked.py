@@ -49,6 +49,7 @@ def test_segments_give_the_gradient_of_back_propagation(segments: int) -> None:
     assert distance(pieces.params, whole.params) < 1e-13
 
 
+@pytest.mark.slow
 def test_segments_differentiate_learnt_thresholds() -> None:
     network = ddfb((4, 4, 1), 2, 2, interval=None)
     params, x, y = example(network, samples=2)
@@ -58,6 +59,7 @@ def test_segments_differentiate_learnt_thresholds() -> None:
     assert distance(pieces.params, whole.params) < 1e-13
 
 
+@pytest.mark.slow
 def test_both_need_less_memory() -> None:
     """15 layers: activations are nearly all of it; 4 chunks need about a quarter."""
     network = mlp([32] * 16)
@@ -73,6 +75,7 @@ def test_both_need_less_memory() -> None:
     assert whole.peak == whole.temporary + whole.arguments
 
 
+@pytest.mark.slow
 def test_methods_are_timed_side_by_side() -> None:
     """50 inner sweeps take more than 5 times as long as one."""
     methods = {"one": OneSweep(SGD), "fifty": ImplicitSGD(inner=50)}

@@ -270,6 +270,7 @@ def test_relu_has_the_same_matrix_with_both_penalties_and_no_rank_if_dead() -> N
     assert np.isinf(dead.condition)
 
 
+@pytest.mark.slow
 def test_fewer_samples_than_inputs_have_no_condition_unless_regularised() -> None:
     """A ridge moves the whole spectrum."""
     network = chain((9,), [(Dense(2, use_bias=False), "identity")])

@@ -18,7 +18,8 @@ from .test_methods import gradient
 BETAS = (0.02, 0.01)
 
 
-@pytest.mark.parametrize("centred", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("centred", [False, True])
 def test_the_gradient_tends_to_back_propagation(centred: bool) -> None:
     """Relative error of order β, and β² for the centred contrast."""
     network = mlp([5, 6, 5, 3], "tanh")

@@ -101,8 +101,8 @@ def test_types_that_are_not_shorter_are_refused(dtype: Any) -> None:
     "method",
     [
         liftax.OneSweep(optax.sgd(0.1)),
-        liftax.Contrastive(optax.sgd(0.1), inner=3),
-        liftax.ImplicitSGD(1.0, inner=2),
+        pytest.param(liftax.Contrastive(optax.sgd(0.1), inner=3), marks=pytest.mark.slow),
+        pytest.param(liftax.ImplicitSGD(1.0, inner=2), marks=pytest.mark.slow),
         liftax.BackPropagation(optax.sgd(0.1)),
     ],
     ids=lambda method: type(method).__name__,

@@ -55,6 +55,7 @@ def slope(energy: LiftedEnergy, params, states, name: str, new, alpha: float):
     return jax.grad(total)(new)
 
 
+@pytest.mark.slow
 def test_activations_of_a_split_network_are_minimised() -> None:
     """Three-splitting with MAC-QP: linear nodes, and a copied one before a softmax loss.
 
@@ -91,6 +92,7 @@ def test_activations_of_a_split_network_are_minimised() -> None:
             assert abs(grid[np.argmin(cost)] - new) < 1e-4, name
 
 
+@pytest.mark.slow
 def test_activations_before_other_maps_are_minimised() -> None:
     """Convolutions, skips and a node that is a parent twice: conjugate gradients."""
     network = Network(

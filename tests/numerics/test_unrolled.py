@@ -151,11 +151,9 @@ CASES = {
     "chambolle, mask": (by_chambolle, mask, False, False),
 }
 FAST = (
-    "another map back, radon",
     "gradients, blur, tied",
     "halves, mask, groups, tied",
     "layers, blur, tied",
-    "condat, radon, groups",
     "chambolle, blur, groups, tied",
 )
 

@@ -38,6 +38,7 @@ def test_the_shipped_denoiser_removes_noise() -> None:
         assert psnr(denoiser(y), CAMERA) > psnr(y, CAMERA) + gain - 0.5
 
 
+@pytest.mark.slow
 def test_a_prox_of_the_denoiser_is_that_of_a_homogeneous_function() -> None:
     """prox_{stJ}(½ + s(x - ½)) = ½ + s(prox_{tJ}(x) - ½), and D of its noise level at t = σ₀²."""
     denoiser, x = load_denoiser(), jnp.asarray(noisy(CAMERA[:24, :24], 0.1))
@@ -79,6 +80,7 @@ def test_inpainting_fills_what_is_missing_and_keeps_the_rest(tmp_path: Path) -> 
     assert psnr(found, CAMERA) > psnr(blank, CAMERA) + 8
 
 
+@pytest.mark.slow
 def test_inpainting_estimates_the_noise_of_what_is_seen(tmp_path: Path) -> None:
     """And not of the paint over what is missing."""
     rng = np.random.default_rng(0)
@@ -94,6 +96,7 @@ def test_inpainting_estimates_the_noise_of_what_is_seen(tmp_path: Path) -> None:
     assert estimated > told - 0.3
 
 
+@pytest.mark.slow
 def test_deblurring_sharpens(tmp_path: Path) -> None:
     kernel = np.asarray(gaussian_kernel(1.5, 4))
     y = noisy(np.asarray(Blur(CAMERA.shape, kernel).apply(CAMERA)), 0.005)

@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from liftax.experiments._unrolled_denoiser import Unrolled
 from liftax.imaging import Fill, Mask, half_quadratic
 from liftax.restoration import load_denoiser
 
 
+@pytest.mark.slow
 def test_at_first_it_is_the_plugged_in_denoiser() -> None:
     rng = np.random.default_rng(0)
     mask = Mask(rng.integers(0, 2, (12, 10)).astype(np.float32))
