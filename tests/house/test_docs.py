@@ -18,7 +18,8 @@ NOT_RUN = "<!-- not run -->\n"  # on the line above a block that is only to be r
 # They train for long, or take what other tests take.
 SLOW_PAGES = (
     *("extending", "estimators", "inverting", "restoring"),
-    *("classifier", "denoiser", "potential", "sparse-autoencoder", "torch-encoder"),
+    *("classifier", "denoiser", "potential", "processes", "sparse-autoencoder"),
+    "torch-encoder",
 )
 
 _FOLDERS = (ROOT / "docs", ROOT / "docs" / "tutorials")
