@@ -6,7 +6,7 @@ data and layers. All share one core, so that devices take turns, and what is mea
 processor time, summed over the processes. The figures are fitted on the first chains by
 non-negative least squares, relative, and predict the others.
 
-    python benchmarks/scaling.py [runs/bench/scaling.json] [--rounds 3]
+    python benchmarks/scaling.py [runs/bench/scaling.json] [--rounds 3] [--processes 1 2]
 """
 
 import argparse
@@ -133,38 +133,36 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"figures": machine._asdict(), "steps": rows}
 
 
-def main(given: Arguments) -> None:
-    """Both kinds of processes, then the fit."""
+def main(given: Arguments, processes: list[int]) -> None:
+    """Each kind of processes, then the fit; what the file has of other kinds stays."""
     pinned(given)
-    results = {}
-    eight = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    own, launch = [str(Path(__file__).resolve()), "--rounds", str(given.rounds)], "launch -n 2"
-    commands = {
-        "one process": ([sys.executable], eight, 1),
-        "two processes": (
-            [sys.executable, "-m", "liftax.cli", *launch.split(), "--devices-per-process", "4"],
-            dict(os.environ),
-            2,
-        ),
-    }
-    for name, (command, environment, count) in commands.items():
+    results = json.loads(given.out.read_text())["results"] if given.out.exists() else {}
+    script, rounds = str(Path(__file__).resolve()), ["--rounds", str(given.rounds), "--part"]
+    for count in processes:
+        command, environment = [sys.executable], dict(os.environ)
+        if count > 1:
+            each = str(8 // count)
+            command += ["-m", "liftax.cli", "launch", "-n", str(count)]
+            command += ["--devices-per-process", each, script, "--"]
+        else:
+            command += [script]
+            environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
         with tempfile.TemporaryDirectory() as folder:
-            tail = [own[0], *(["--"] if count == 2 else []), f"{folder}/steps", *own[1:]]
-            subprocess.run([*command, *tail, "--part"], env=environment, check=True)
+            subprocess.run([*command, f"{folder}/steps", *rounds], env=environment, check=True)
             parts = [json.loads(Path(f"{folder}/steps.{k}").read_text()) for k in range(count)]
         rows = parts[0]
         for row, *others in zip(*parts, strict=True):
             row["seconds"] += sum(other["seconds"] for other in others)
-        print(name)
-        results[name] = report(rows)
+        results[str(count)] = report(rows)
         finish(given, {"results": results})
 
 
 if __name__ == "__main__":
     more = argparse.ArgumentParser(add_help=False)
     more.add_argument("--part", action="store_true", help="measure only, as the processes do")
-    options, part = Arguments.parsed(__doc__, "scaling", more)
+    more.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    options, part, kinds = Arguments.parsed(__doc__, "scaling", more)
     if part:
         measure(str(options.out), options.rounds)
     else:
-        main(options)
+        main(options, kinds)

@@ -13,12 +13,12 @@ from liftax.parallel import Machine, descent_cost, gradient_cost
 from liftax.training import step_traffic
 
 FIGURES = Machine(1e-14, 5e-13, 5e-6, 4e-11, 5e-6)
-CHAIN = {"layers": 1024, "width": 512, "samples": 4096}
+CHAIN = (1024, 512, 4096)
 
 
 @pytest.mark.parametrize("cost", [descent_cost, gradient_cost])
 def test_one_device_sends_nothing(cost):
-    alone = cost(**CHAIN)
+    alone = cost(*CHAIN)
     assert alone.sent == alone.messages == 0
     dear = FIGURES._replace(sent=1.0, latency=1.0)
     assert alone.seconds(dear) == alone.seconds(FIGURES)
@@ -26,9 +26,9 @@ def test_one_device_sends_nothing(cost):
 
 def test_bubbles_vanish_with_many_micro_batches():
     """Operations beyond those of the devices' parts are the bubble, (K-1)/(M+K-1) of all."""
-    whole = gradient_cost(**CHAIN).operations
+    whole = gradient_cost(*CHAIN).operations
     for count in (1, 4, 64, 4096):
-        part = gradient_cost(**CHAIN, stages=16, micro_batches=count).operations
+        part = gradient_cost(*CHAIN, stages=16, micro_batches=count).operations
         bubble = 15 / (count + 15)
         np.testing.assert_allclose(1 - whole / 16 / part, bubble, rtol=1e-12)
     assert bubble < 0.004
@@ -36,17 +36,17 @@ def test_bubbles_vanish_with_many_micro_batches():
 
 def test_strong_scaling_is_bounded_by_the_forward_pass_and_latency():
     """The share of layers vanishes, the pass through all of them and the messages stay."""
-    own = descent_cost(**CHAIN, stages=1024)
-    serial = 2 * CHAIN["samples"] * 512**2 * 1024
+    own = descent_cost(*CHAIN, stages=1024)
+    serial = 2 * 4096 * 512**2 * 1024
     np.testing.assert_allclose(own.operations, serial * (1 + 4 / 1024), rtol=1e-12)
     assert own.seconds(FIGURES) > 1024 * FIGURES.latency + serial * FIGURES.operation
     free = FIGURES._replace(operation=0, byte=0, start=0, sent=0)
-    times = [descent_cost(**CHAIN, stages=k, reported=False).seconds(free) for k in (4, 64, 1024)]
+    times = [descent_cost(*CHAIN, stages=k, reported=False).seconds(free) for k in (4, 64, 1024)]
     np.testing.assert_allclose(np.diff(times), 16 * FIGURES.latency, rtol=1e-12)
 
 
 def test_devices_take_turns_on_the_cores():
-    cost = descent_cost(**CHAIN, data=4, stages=4)
+    cost = descent_cost(*CHAIN, data=4, stages=4)
     np.testing.assert_allclose(
         cost.seconds(FIGURES._replace(cores=2)), 8 * cost.seconds(FIGURES), rtol=1e-12
     )

@@ -1,12 +1,12 @@
 """Many devices and processes: where arrays lie. Algorithms know nothing of it."""
 
 from liftax.parallel._choose import choose_placement as choose_placement
+from liftax.parallel._cost import Cost as Cost
+from liftax.parallel._cost import Machine as Machine
+from liftax.parallel._cost import descent_cost as descent_cost
+from liftax.parallel._cost import gradient_cost as gradient_cost
 from liftax.parallel._placement import Placement as Placement
 from liftax.parallel._placement import constrained as constrained
 from liftax.parallel._placement import of_weights as of_weights
 from liftax.parallel._placement import sample_axes as sample_axes
 from liftax.parallel._placement import shardings as shardings
-from liftax.parallel._cost import Cost as Cost
-from liftax.parallel._cost import Machine as Machine
-from liftax.parallel._cost import descent_cost as descent_cost
-from liftax.parallel._cost import gradient_cost as gradient_cost
