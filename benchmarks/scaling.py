@@ -4,13 +4,13 @@ Chains of several depths, widths and batches; block descent (order `Jacobi`) and
 1, 2, 4 and 8 virtual devices of one process and of two (`liftax launch`), in all divisions into
 data and layers. All share one core, so that devices take turns, and what is measured is
 processor time, summed over the processes. The figures are fitted on the first chains by
-non-negative least squares, relative, and predict the others.
+non-negative least squares, relative, and predict the others; of two processes only those of
+sending, those of computing being the same.
 
     python benchmarks/scaling.py [runs/bench/scaling.json] [--rounds 3] [--processes 1 2]
 """
 
 import argparse
-import functools
 import json
 import os
 import subprocess
@@ -70,7 +70,8 @@ def step(chain: tuple[int, int, int], method: str, grid: tuple[int, int], rounds
     carry = start(problem, params, samples, key)
 
     def run(carry: Any, steps: int) -> tuple[float, Any]:
-        span = Span(jnp.arange(samples), key, *map(jnp.int32, (0, 0, steps)), samples)
+        zero = jnp.int32(0)
+        span = Span(jnp.arange(samples), key, zero, zero, jnp.int32(steps), samples)
         begin = time.process_time()
         carry = jax.block_until_ready(advance((problem, span), carry))
         return (time.process_time() - begin) / steps, carry
@@ -110,31 +111,39 @@ def cost(row: dict[str, Any]) -> Cost:
     return count(*row["chain"], *row["grid"])
 
 
-def fitted(rows: list[dict[str, Any]]) -> Machine:
-    """The five figures, by least squares in the relative error, none negative; on one core."""
+def fitted(rows: list[dict[str, Any]], known: Machine | None = None) -> Machine:
+    """The five figures, or those of sending, by least squares in the relative error; none negative.
+
+    All devices are on one core.
+    """
     seconds = np.array([row["seconds"] for row in rows])
-    unit = functools.partial(Machine, cores=1)
-    counts = [[cost(row).seconds(unit(*one)) for one in np.eye(5)] for row in rows]
-    figures, _ = nnls(np.array(counts) / seconds[:, None], np.ones(len(rows)))
-    return Machine(*map(float, figures), cores=1)
+    units = [Machine(*one, cores=1) for one in np.eye(5)]
+    counts = np.array([[cost(row).seconds(unit) for unit in units] for row in rows])
+    counts /= seconds[:, None]
+    computing = () if known is None else known[:3]
+    rest = 1 - counts[:, : len(computing)] @ np.array(computing)
+    sending, _ = nnls(counts[:, len(computing) :], rest)
+    return Machine(*map(float, (*computing, *sending)), cores=1)
 
 
-def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def report(name: str, rows: list[dict[str, Any]], known: Machine | None) -> dict[str, Any]:
     """Figures and errors of the prediction."""
-    machine = fitted([row for row in rows if row["chain"] in map(list, FITTED)])
+    own = [list(chain) for chain in FITTED]
+    machine = fitted([row for row in rows if row["chain"] in own], known)
     for row in rows:
+        row["part"] = "fitted" if row["chain"] in own else "predicted"
         row["predicted"] = cost(row).seconds(machine)
-        row["part"] = "fitted" if row["chain"] in map(list, FITTED) else "predicted"
         row["error"] = abs(row["predicted"] / row["seconds"] - 1)
     for part in ("fitted", "predicted"):
         errors = [row["error"] for row in rows if row["part"] == part]
-        print(part, len(errors), f"median {np.median(errors):.3f}, largest {max(errors):.3f}")
-    print(machine)
+        print(
+            f"{name} processes, {part}: median {np.median(errors):.3f}, largest {max(errors):.3f}"
+        )
     return {"figures": machine._asdict(), "steps": rows}
 
 
 def main(given: Arguments, processes: list[int]) -> None:
-    """Each kind of processes, then the fit; what the file has of other kinds stays."""
+    """Each kind of processes, then the fit; what the file has of other kinds is used again."""
     pinned(given)
     results = json.loads(given.out.read_text())["results"] if given.out.exists() else {}
     script, rounds = str(Path(__file__).resolve()), ["--rounds", str(given.rounds), "--part"]
@@ -153,14 +162,19 @@ def main(given: Arguments, processes: list[int]) -> None:
         rows = parts[0]
         for row, *others in zip(*parts, strict=True):
             row["seconds"] += sum(other["seconds"] for other in others)
-        results[str(count)] = report(rows)
+        results[str(count)] = {"steps": rows}
         finish(given, {"results": results})
+    known = None
+    for name in sorted(results):
+        results[name] = report(name, results[name]["steps"], known)
+        known = known or Machine(**results[name]["figures"])
+    finish(given, {"results": results})
 
 
 if __name__ == "__main__":
     more = argparse.ArgumentParser(add_help=False)
     more.add_argument("--part", action="store_true", help="measure only, as the processes do")
-    more.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    more.add_argument("--processes", type=int, nargs="*", default=[1, 2])
     options, part, kinds = Arguments.parsed(__doc__, "scaling", more)
     if part:
         measure(str(options.out), options.rounds)

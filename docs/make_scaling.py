@@ -71,7 +71,7 @@ def best(line: str, layers: int, devices: int, grid: bool = True) -> tuple[Cost,
 
 
 def scaled(layers: Callable[[int], int], axes: Any, title: str) -> str:
-    """Seconds, share of sending and grid for some numbers of devices; all of them in the picture."""
+    """Seconds, share of sending and grid for some numbers of devices; all in the picture."""
     rows = []
     for name in LINES:
         found = [best(name, layers(d), d) for d in DEVICES]
@@ -82,6 +82,7 @@ def scaled(layers: Callable[[int], int], axes: Any, title: str) -> str:
             share = f"{1 - quiet / seconds(cost):.0%}"
             rows.append([name, str(d), f"{data} x {stages}", f"{seconds(cost):.3g}", share])
     axes.set(xlabel="devices", ylabel="seconds a step", title=title)
+    axes.grid(alpha=0.3)
     return table(["method", "devices", "samples x layers", "seconds a step", "of it sending"], rows)
 
 

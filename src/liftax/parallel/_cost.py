@@ -73,9 +73,10 @@ def descent_cost(
     the reported loss needs goes through the stages in turn: one product and
     $4\,(n^2 + 10\,mn)$ bytes for each of all $L$ layers, five operations to start. The others, 130,
     are as many whatever the depth. For $K \ge 4$ arrays of $mn$ numbers are sent to a neighbour
-    $8 + K$ times, the $K$ in the forward pass, and $7$ of them summed in two sums; along the
-    samples $\frac LK (n^2 + 2n + 1)$ numbers are summed, gradients and probes. A sum of $b$ bytes
-    over $D$ devices sends $2\frac{D-1}D b$ bytes in $2\lceil\log_2 D\rceil$ messages.
+    $8 + K$ times, the $K$ in the forward pass, and $7$ of them summed; along the samples
+    $\frac LK (n^2 + 2n + 1)$ numbers in 14 arrays are summed, gradients and probes. A sum of $a$
+    arrays, $b$ bytes, over $D$ devices sends $2\frac{D-1}D b$ bytes in
+    $2a\lceil\log_2 D\rceil$ messages.
 
     Args:
         layers: $L$, a multiple of the stages.
@@ -94,14 +95,15 @@ def descent_cost(
     m, own = samples / data, layers / stages
     forward = layers if reported else 0
     shifts = 0.0 if stages == 1 else _SHIFTS.get(stages, 8) + (stages if reported else 0)
-    bytes_along, messages_along = _sum(4 * _SUMS.get(stages, 7) * m * width, stages)
-    bytes_data, messages_data = _sum(4 * own * (width**2 + 2 * width + 1), data)
+    sums = _SUMS.get(stages, 7)
+    bytes_along, messages_along = _sum(4 * sums * m * width, stages, sums)
+    bytes_data, messages_data = _sum(4 * own * (width**2 + 2 * width + 1), data, 14)
     return Cost(
         operations=2 * m * width**2 * (4 * own + forward),
         memory=4 * (own * (13 * width + 30 * m) + forward * (width + 10 * m)) * width,
         started=130 + 5 * forward,
         sent=4 * shifts * m * width + bytes_along + bytes_data,
-        messages=shifts + 2 * messages_along + messages_data,
+        messages=shifts + messages_along + messages_data,
         devices=data * stages,
     )
 
@@ -116,7 +118,7 @@ def gradient_cost(
     library, has $M$ micro-batches; a stage is busy with them in $M$ of $M + K - 1$ times and idle
     in the others, the bubble $\frac{K-1}{M+K-1}$. Between two times an array of $mn/M$ numbers goes
     up, or a signal down. Activations are kept, not computed again. Along the samples
-    $\frac LK(n^2 + n) + 2$ numbers are summed.
+    $\frac LK(n^2 + n) + 2$ numbers are summed, each array by itself.
 
     Args:
         layers: $L$, a multiple of the stages.
@@ -140,7 +142,7 @@ def gradient_cost(
     m, own = samples / data / micro_batches, layers / stages
     times = micro_batches + stages - 1
     shifts = 2 * (times - 1) if stages > 1 else 0
-    bytes_data, messages_data = _sum(4 * (own * (width**2 + width) + 2), data)
+    bytes_data, messages_data = _sum(4 * (own * (width**2 + width) + 2), data, 2 * own + 2)
     return Cost(
         operations=2 * m * width**2 * 3 * own * times,
         memory=4 * own * (6 * width + 13 * m) * width * times,
@@ -159,6 +161,6 @@ def _check(layers: int, width: int, samples: int, data: int, stages: int) -> Non
         )
 
 
-def _sum(size: float, devices: int) -> tuple[float, int]:
+def _sum(size: float, devices: int, arrays: float) -> tuple[float, float]:
     """Bytes and messages of a device in a sum over so many."""
-    return 2 * (devices - 1) / devices * size, 2 * math.ceil(math.log2(devices))
+    return 2 * (devices - 1) / devices * size, 2 * math.ceil(math.log2(devices)) * arrays
