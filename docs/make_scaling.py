@@ -94,7 +94,7 @@ def validation(results: dict[str, Any]) -> str:
             steps = [step for step in found["steps"] if step["part"] == part]
             errors = [step["error"] for step in steps]
             times = [1e3 * step["seconds"] for step in steps]
-            spread = f"{min(times):.2g} to {max(times):.3g}"
+            spread = f"{min(times):.3g} to {max(times):.3g}"
             cells = [f"{np.median(errors):.0%}", f"{max(errors):.0%}"]
             rows.append([names[count], part, str(len(steps)), spread, *cells])
     text = table(["devices of", "part", "steps", "ms", "median error", "largest"], rows)
@@ -107,6 +107,21 @@ def validation(results: dict[str, Any]) -> str:
         start, message = (f"{1e6 * f[key]:.3g}" for key in ("start", "latency"))
         figures.append([names[count], flops, byte, start, sent, message])
     return text + "\n" + table(head, figures)
+
+
+def summary() -> str:
+    """What the tables come to."""
+    border = 11 * ACROSS.sent / (WIDTH * ACROSS.operation)
+    parts = []
+    for title, layers in (("strong", DEPTH), ("weak", EACH * DEVICES[-1])):
+        times = [seconds(best(name, layers, DEVICES[-1])[0]) for name in LINES]
+        shares = [f"{time / times[-1]:.2f}" for time in times[:-1]]
+        parts.append(f"{shares[0]} and {shares[1]} ({title})")
+    return (
+        f"On {DEVICES[-1]} devices a step of block descent, with and without the reported loss, "
+        f"takes of the time of back-propagation: {'; '.join(parts)}. Sending takes longer than the "
+        f"products of a sweep where a device has fewer than {border:.0f} of these layers.\n"
+    )
 
 
 def page() -> str:
@@ -126,7 +141,7 @@ def page() -> str:
         f"JAX {measured['machine']['jax']}:\n\n{validation(measured['results'])}\n"
         f"Strong scaling, {DEPTH} layers of width {WIDTH}, {SAMPLES} samples:\n\n{strong}\n"
         f"Weak scaling, {EACH} layers a device:\n\n{weak}\n"
-        "![Seconds a step against devices](images/scaling.png)\n"
+        f"{summary()}\n![Seconds a step against devices](images/scaling.png)\n"
     )
     return before + BEGIN + made + END + after
 
