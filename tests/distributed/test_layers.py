@@ -1,5 +1,8 @@
 """Equal layers divided among devices: the same steps, and nothing but neighbours' borders sent."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -80,6 +83,41 @@ def test_a_step_sends_the_borders_of_neighbours_whatever_the_depth(order: Any, b
     assert sent.shifted == 4 * (9 * border + 1)
     assert sent.reduced == 4 * (7 * border + 1)
     assert sent.gathered == sent.scattered == sent.exchanged == 0
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_layers_on_another_number_of_devices(tmp_path) -> None:
+    given = NETWORKS["chain"], METHODS["descent"]
+    whole = train(*given, None, epochs=8)
+    for epochs, grid in ((3, (2, 4)), (6, (1, 2)), (8, None)):
+        saved = liftax.Checkpoints(tmp_path, resume=True)
+        where = None if grid is None else place(grid)
+        found = train(*given, where, epochs=epochs, checkpoints=saved)
+        assert found.steps == epochs
+    one, other = flat(found.params), flat(whole.params)
+    assert np.linalg.norm(one - other) < 1e-5 * np.linalg.norm(other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grid", ["1x4", "2x2"])
+def test_two_processes_divide_the_layers(tmp_path: Path, grid: str) -> None:
+    script = Path(__file__).with_name("launched_layers.py")
+    command = [
+        sys.executable,
+        "-m",
+        "liftax.cli",
+        "launch",
+        "-n",
+        "2",
+        "--devices-per-process",
+        "2",
+    ]
+    subprocess.run([*command, str(script), "--", str(tmp_path), grid], check=True, timeout=200)
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(16, 5)).astype(np.float32), np.arange(16) % 3
+    whole = liftax.fit(NETWORKS["chain"], data, METHODS["descent"], epochs=20, progress=False)
+    one, other = np.load(tmp_path / "found.npy"), flat(whole.params)
+    assert np.linalg.norm(one - other) < 1e-5 * np.linalg.norm(other)
 
 
 def test_layers_that_cannot_be_divided_are_named() -> None:

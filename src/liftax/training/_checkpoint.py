@@ -177,18 +177,20 @@ def latest_checkpoint(folder: str | Path, like: Any, fingerprint: str) -> Checkp
 def _joined(folder: Path, step: int, texts: dict[str, str]) -> dict[str, np.ndarray]:
     """The arrays whose rows several processes wrote."""
     count = int(texts.get("parts", "0"))
-    found: dict[str, list[tuple[int, int, np.ndarray]]] = {}
+    # Processes whose devices divide layers have the same rows: one of them is enough.
+    found: dict[str, dict[int, np.ndarray]] = {}
+    axes: dict[str, int] = {}
     for process in range(count):
         path = folder / _part_name(step, process, count)
         arrays, own = decode(path.read_bytes())
         if (own.get("step"), own.get("life")) != (str(step), texts.get("life")):
             raise ValueError(f"its part {path.name!r} is of another run")
         for name, (start, axis) in json.loads(own["starts"]).items():
-            found.setdefault(name, []).append((start, axis, arrays[name]))
+            found.setdefault(name, {})[start] = arrays[name]
+            axes[name] = axis
     return {
-        name: np.concatenate([rows for _, _, rows in sorted(pieces, key=lambda p: p[0])], axis)
-        for name, pieces in found.items()
-        for axis in (pieces[0][1],)
+        name: np.concatenate([rows[start] for start in sorted(rows)], axes[name])
+        for name, rows in found.items()
     }
 
 

@@ -213,7 +213,11 @@ def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple
     states, z = method.states(energy, params, state, x[rows], clamped)
     energy = energy.at(params)
     total = energy.total(energy.terms(states, z), states, params)
-    return total, energy.parts(states, z), energy.gaps(states, z)
+    found = total, energy.parts(states, z), energy.gaps(states, z)
+    place = problem.place
+    if place is None:
+        return found
+    return constrained(found, jax.tree.map(lambda _: place.everywhere, found))
 
 
 @eqx.filter_jit

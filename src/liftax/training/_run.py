@@ -212,10 +212,12 @@ class Run:
     def identity(self) -> str:
         """What must agree for a checkpoint to continue this run."""
         problem = self.problem
-        parts = (problem.energy, problem.method, problem.transform)
-        # A run without rounded products keeps the name that it had before there were any.
+        parts = (self.layers.energy, problem.method, problem.transform)
+        # A run without rounded products and stacks keeps the name that it had before there were
+        # any. In how many parts devices hold the copies of a stack does not matter.
         rounded = () if problem.products is None else (str(problem.products),)
-        code = zlib.crc32(constants((*parts, *rounded)).encode())
+        stacks = tuple(sorted(problem.copies.items()))
+        code = zlib.crc32(constants((*parts, *rounded, *stacks)).encode())
         return (
             f"program {code:08x}, data {self.source.identity}, seed {self.seed}, batch {self.size}"
         )

@@ -49,7 +49,8 @@ class Saver:
         part = None
         if jax.process_count() > 1:
             divided = any(axis >= 0 for axis in jax.tree.leaves(axes))
-            part = _part(tree, axes, self._life) if divided else None
+            whole = jax.tree.map(self._of_samples, tree, axes)
+            part = _part(whole, axes, self._life) if divided else None
             tree = jax.tree.map(self._common, tree, axes)
         else:
             # A copy: the array may be a view of memory that the next step is given.
@@ -89,6 +90,12 @@ class Saver:
             write()
         except BaseException as error:  # raised where the thread is waited for
             self._error = error
+
+    def _of_samples(self, leaf: jax.Array, axis: int) -> jax.Array:
+        """An array divided by samples only: layers that are divided too are gathered."""
+        if axis < 0 or self.place is None or leaf.sharding == self.place.samples(axis):
+            return leaf
+        return jax.jit(lambda a: a, out_shardings=self.place.samples(axis))(leaf)
 
     def _common(self, leaf: jax.Array, axis: int) -> np.ndarray:
         """An array without samples, whole: a divided one is gathered by all processes."""
