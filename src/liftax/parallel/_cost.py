@@ -72,8 +72,8 @@ def descent_cost(
     $4\,(13n^2 + 30\,mn)$ bytes, for each of the $L/K$ layers of a device. The forward pass that
     the reported loss needs goes through the stages in turn: one product and (an estimate)
     $4\,(n^2 + 10\,mn)$ bytes for each of all $L$ layers, five operations to start. The others,
-    130, are as many whatever the depth. For $K \ge 4$ arrays of $mn$ numbers are sent to a neighbour
-    $8 + K$ times, the $K$ in the forward pass, and $7$ of them summed; along the samples
+    130, are as many whatever the depth. For $K \ge 4$ arrays of $mn$ numbers are sent to a
+    neighbour $8 + K$ times, the $K$ in the forward pass, and $7$ of them summed; along the samples
     $\frac LK (n^2 + 2n + 1)$ numbers in 14 arrays are summed, gradients and probes. A sum of $a$
     arrays, $b$ bytes, over $D$ devices sends $2\frac{D-1}D b$ bytes in
     $2a\lceil\log_2 D\rceil$ messages.
