@@ -1,16 +1,13 @@
 """Pages in a browser: they load without a complaint, and what moves moves by mouse and keyboard."""
 
-import contextlib
 import json
 import re
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page  # pyright: ignore[reportMissingImports]
 
-from liftax._commands._watch import server
+from tests.served import served
 
 pytestmark = pytest.mark.slow
 
@@ -157,18 +154,6 @@ def test_the_slider_of_alpha(folder: Path, page: Page) -> None:
     page.mouse.click(place["x"] + 3, place["y"] + place["height"] / 2)
     assert [row.is_visible() for row in steps.all()] == [True, False, False]
     assert box.locator(".row:not(.step)").first.is_visible()
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    with server(folder) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{found.server_address[1]}/"
-        finally:
-            found.shutdown()
-            thread.join()
 
 
 def test_a_live_page_follows_the_run(folder: Path, page: Page, tmp_path: Path) -> None:

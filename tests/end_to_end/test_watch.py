@@ -1,30 +1,16 @@
 """The live server: who is answered, and what."""
 
-import contextlib
 import json
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from liftax._commands._watch import server
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    with server(folder) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{found.server_address[1]}/"
-        finally:
-            found.shutdown()
-            thread.join()
+from tests.served import served
 
 
 @pytest.fixture

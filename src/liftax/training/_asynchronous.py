@@ -161,6 +161,7 @@ def piag_step(lipschitz: float, bound: int) -> float:
 def serve(plan: Plan, params: Params, lines: list[Connection]) -> Asynchronous:
     """Keep the parameters; `lines` lead to the processes that compute gradients."""
     x, y = plan.batch(0)
+    task = plan.energy, plan.method
     optimiser = plan.method.init(plan.energy, params, x, y, jax.random.key(0)).optimiser
     table: dict[int, Params] = {}
     stamps, last = np.zeros(plan.batches, int), np.zeros(plan.batches)
@@ -178,7 +179,7 @@ def serve(plan: Plan, params: Params, lines: list[Connection]) -> Asynchronous:
             if len(table) == plan.batches and age <= plan.bound and step < plan.steps:
                 losses.append(float(last.mean()))
                 delays.append(age)
-                params, optimiser = _descended(plan, params, optimiser, mean)
+                params, optimiser = _descended(*task, params, optimiser, mean)
                 step += 1
             if step < plan.steps:
                 _send(line, params, {"step": str(step)})
@@ -195,10 +196,10 @@ def work(
     own = range(place[0], plan.batches, place[1])
     x, y = plan.batch(own[0])
     memory = plan.method.init(plan.energy, params, x, y, jax.random.key(0)).memory
-    step, turn = 0, 0
+    step, turn, task = 0, 0, (plan.energy, plan.method)
     while True:
         number = own[turn % len(own)]
-        gradient, loss, memory = _gradient(plan, params, memory, *plan.batch(number))
+        gradient, loss, memory = _gradient(*task, params, memory, *plan.batch(number))
         gradient = jax.block_until_ready(gradient)
         time.sleep(nap)
         _send(line, gradient, {"batch": str(number), "step": str(step), "loss": str(float(loss))})
@@ -216,21 +217,13 @@ def _renewed(mean: Params, new: Params, old: Params, share: float) -> Params:
     return jax.tree.map(lambda m, g, h: m + share * (g - h), mean, new, old)
 
 
-def _descended(plan: Plan, params: Params, optimiser: Any, mean: Params) -> tuple[Params, Any]:
-    return _descend(plan.energy, plan.method, params, optimiser, mean)
-
-
 @eqx.filter_jit
-def _descend(energy: Any, method: Any, params: Params, optimiser: Any, mean: Params) -> Any:
+def _descended(energy: Any, method: Any, params: Params, optimiser: Any, mean: Params) -> Any:
     return method.descend(energy, params, optimiser, mean)
 
 
-def _gradient(plan: Plan, params: Params, memory: Any, x: Array, y: Array) -> Any:
-    return _evaluate(plan.energy, plan.method, params, memory, x, y)
-
-
 @eqx.filter_jit
-def _evaluate(energy: Any, method: Any, params: Params, memory: Any, x: Array, y: Array) -> Any:
+def _gradient(energy: Any, method: Any, params: Params, memory: Any, x: Array, y: Array) -> Any:
     found = method.evaluate(energy.at(params), params, memory, x, y)
     return found.gradient, found.loss, found.memory
 

@@ -127,8 +127,8 @@ def fit(
         carry = descent.begin(initial, own)
     if before is not None:
         carry = carry._replace(state=_continued(before.state, carry.state))
-    run = Run((problem, given), carry, (source, check), seed, size, epochs, checkpoints)
-    run.descent = descent
+    task = problem, given, descent
+    run = Run(task, carry, (source, check), seed, size, epochs, checkpoints)
     return run.go(progress, [callback] if callable(callback) else callback)
 
 

@@ -85,7 +85,7 @@ class Run:
 
     def __init__(
         self,
-        problem: tuple[Problem, Layers],
+        problem: tuple[Problem, Layers, StreamedDescent | None],
         carry: Carry,
         data: tuple[Stream | Batches, tuple[Array, Array] | None],
         seed: int,
@@ -93,7 +93,8 @@ class Run:
         epochs: int,
         checkpoints: Checkpoints | None,
     ):
-        (self.problem, self.layers), self.carry = problem, carry
+        self.problem, self.layers, self.descent = problem
+        self.carry = carry
         self.source, self.check = data
         self.stream = self.source if self.source.steps else None
         self.seed, self.size, self.epochs, self.checkpoints = seed, size, epochs, checkpoints
@@ -102,7 +103,6 @@ class Run:
         self.step, self.seconds, self.history = 0, 0.0, History()
         self.fingerprint = "" if checkpoints is None else self.identity()
         self.saver: Saver | None = None
-        self.descent: StreamedDescent | None = None
         if checkpoints is not None:
             folder = writable_folder(checkpoints.folder, "checkpoints.folder")
             self.saver = Saver(folder, checkpoints.keep, self.fingerprint, self.problem.place)
@@ -241,9 +241,10 @@ class Run:
         parts: dict[str, Array] = {}
         if self.descent is None:
             carry = self.carry
-            value, parts, gaps = inspect(self.problem, carry.params, carry.state, INSPECTED)
+            found = inspect(self.problem, carry.params, carry.state, INSPECTED)
+            value, parts, gaps = jax.device_get(found)  # at once: there is a number a layer
         else:
-            value, gaps = self.descent.look(self.carry)
+            value, gaps = jax.device_get(self.descent.look(self.carry))
         row = {"energy": float(value)}
         for column, found in (("energy", parts), ("gap", gaps)):
             row |= {f"{column}/{name}": value for name, value in self.layers.apart(found).items()}
