@@ -3,7 +3,9 @@
 Residual networks of blocks with 64 units, and chains of layers of several widths; batches of 128.
 Milliseconds a step, and the seconds that tracing and compiling take, of the step and of the start.
 In the orders red-black and Jacobi equal layers are stacks, as `fit` has them; with Gauss-Seidel,
-one sweep and back-propagation each layer is a part of the program.
+one sweep and back-propagation each layer is a part of the program. Of chains also a sweep alone,
+and back-propagation as a loop over the stacked layers, whose program is as short. On an accelerator
+the seconds are those of a watch.
 
     python benchmarks/depth.py [runs/bench/depth.json] [--rounds 5] [--blocks 4 8 16 32 64]
         [--layers 8 32 128 512] [--widths 32 64 128]
@@ -15,10 +17,10 @@ from typing import Any
 import numpy as np
 import optax
 from _report import Arguments, finish, in_turn, median_ratio, pinned
-from _steps import Step
+from _steps import OfSweep, Step
 
 import liftax
-from liftax.blocks import GaussSeidel, Jacobi, RedBlack
+from liftax.blocks import AbstractOrder, GaussSeidel, Jacobi, RedBlack
 from liftax.networks import Network
 
 UNITS, BATCH, SWEEPS = 64, 128, 10
@@ -37,18 +39,24 @@ def of_blocks() -> dict[str, Any]:
 
 def of_layers() -> dict[str, Any]:
     """Back-propagation, and block descent: a sweep and a step on all parameters."""
-    return {BASE: liftax.BackPropagation(optax.sgd(1e-3))} | {
-        f"block descent, {name}": liftax.BlockCoordinateDescent(order=order)
+    plain = liftax.BackPropagation(optax.sgd(1e-3))
+    return {BASE: plain, f"{BASE} by a loop over layers": plain} | {
+        f"{kind}, {name}": order if kind == "sweep" else liftax.BlockCoordinateDescent(order=order)
+        for kind in ("sweep", "block descent")
         for name, order in STACKED.items()
     }
 
 
+def program(network: Network, label: str, method: Any) -> Any:
+    """A step of the method, or a sweep in the order."""
+    if isinstance(method, AbstractOrder):
+        return OfSweep(network, method, BATCH)
+    return Step(network, method, BATCH, stack=any(kind in label for kind in (*STACKED, "loop")))
+
+
 def measured(name: str, network: Network, methods: dict[str, Any], rounds: int) -> dict[str, Any]:
     """All methods on one network, in turn."""
-    steps = {
-        label: Step(network, method, BATCH, stack=any(order in label for order in STACKED))
-        for label, method in methods.items()
-    }
+    steps = {label: program(network, label, method) for label, method in methods.items()}
     seconds = in_turn({label: step.seconds for label, step in steps.items()}, rounds)
     found = {
         label: {
@@ -85,7 +93,7 @@ def main(given: Arguments, blocks: list[int], layers: list[int], widths: list[in
 
 if __name__ == "__main__":
     more = argparse.ArgumentParser(add_help=False)
-    more.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16, 32, 64])
+    more.add_argument("--blocks", type=int, nargs="*", default=[4, 8, 16, 32, 64])
     more.add_argument("--layers", type=int, nargs="+", default=[8, 32, 128, 512])
     more.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128])
     main(*Arguments.parsed(__doc__, "depth", more))
