@@ -39,11 +39,14 @@ class Arguments(NamedTuple):
         default = Path("runs/bench") / f"{name}.json"
         parser.add_argument("out", nargs="?", type=Path, default=default)
         parser.add_argument("--rounds", type=int, default=9)
-        parser.add_argument("--core", type=int, default=None, help="processor (the last allowed)")
+        parser.add_argument(
+            "--core", type=int, default=None, help="processor (the last allowed; -1: any)"
+        )
         given = vars(parser.parse_args())
         core = given.pop("core")
         if core is None and hasattr(os, "sched_getaffinity"):
             core = max(os.sched_getaffinity(0))
+        core = None if core == -1 else core
         own = cls(given.pop("out"), given.pop("rounds"), core)
         return own, *given.values()
 
@@ -67,6 +70,7 @@ def finish(given: Arguments, results: dict[str, Any]) -> None:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     machine = {
         "processor": _processor(),
+        "device": jax.devices()[0].device_kind,
         "cores": os.cpu_count(),
         "jax": jax.__version__,
         "python": platform.python_version(),

@@ -89,6 +89,8 @@ class Problem:
 class Step(Timed):
     """A step of a method on a mini-batch, compiled alone, with donated buffers.
 
+    The loss is summed up, as by `fit`; unless it is `reported`, what only it needs is left out.
+
     Attributes:
         start: seconds of tracing, compiling and running the start.
     """
@@ -100,19 +102,20 @@ class Step(Timed):
         size: int,
         products: Any = None,
         stack: bool = False,
+        reported: bool = True,
     ):
         given = Problem(network, size, stack)
 
-        def step(params: Any, state: Any, x: Any, y: Any) -> Any:
+        def step(params: Any, state: Any, loss: Any, x: Any, y: Any) -> Any:
             done = method.step(given.energy, params, state, x, y)
-            return done.params, done.state
+            return done.params, done.state, loss + done.loss if reported else loss
 
         move = step if products is None else liftax.rounded_products(step, products)
         begin = clock()
         start = jax.jit(functools.partial(method.init, given.energy))
         state = jax.block_until_ready(start(given.params, given.x, given.y, jax.random.key(1)))
         self.start = clock() - begin
-        super().__init__(move, (given.params, state), given.x, given.y)
+        super().__init__(move, (given.params, state, jnp.zeros(())), given.x, given.y)
 
 
 class OfSweep(Timed):

@@ -6,9 +6,11 @@ that of one product of a mini-batch with a layer, measured in turn with it on th
 Peak memory is compared with the bytes that have to be kept: parameters, Adam's two averages,
 activations and pre-activations, one mini-batch.
 
-    python benchmarks/limits.py [runs/bench/limits.json] [--rounds 9]
+    python benchmarks/limits.py [runs/bench/limits.json] [--rounds 9] [--widths 128 256 512 1024]
+        [--depths 2 4 8 16] [--batches 32 64 128 256 512] [--batch 128]
 """
 
+import argparse
 from typing import Any
 
 import jax
@@ -16,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from _report import Arguments, finish, in_turn, pinned
-from _steps import Step, clock
+from _steps import Step, Timed, clock
 
 import liftax
 
@@ -26,25 +28,15 @@ WIDTHS, DEPTHS, BATCHES = (128, 256, 512, 1024), (2, 4, 8, 16), (32, 64, 128, 25
 WIDTH, DEPTH, BATCH = 256, 4, 128
 
 
-class Product:
+class Product(Timed):
     """The product of a mini-batch with the weights of a layer."""
 
     def __init__(self, batch: int, width: int):
         rng = np.random.default_rng(0)
-        shapes = ((batch, width), (width, width))
-        self._data = [jnp.asarray(rng.standard_normal(s), jnp.float32) for s in shapes]
-        self._product = jax.jit(jnp.matmul)
-        jax.block_until_ready(self._product(*self._data))
+        u, weights = (rng.standard_normal((n, width)).astype(np.float32) for n in (batch, width))
+        scaled = weights / np.sqrt(width)
         self.operations = 2 * batch * width * width
-        self._count = max(1, round(2e9 / self.operations))
-
-    def seconds(self) -> float:
-        """Processor time of one."""
-        begin = clock()
-        for _ in range(self._count):
-            found = self._product(*self._data)
-        jax.block_until_ready(found)
-        return (clock() - begin) / self._count
+        super().__init__(lambda u, w: (u @ w,), (jnp.asarray(u),), jnp.asarray(scaled))
 
 
 def operations(width: int, hidden: int, batch: int) -> int:
@@ -106,16 +98,20 @@ def measured(given: Arguments, width: int, hidden: int, batch: int) -> dict[str,
     return row
 
 
-def main(given: Arguments) -> None:
+def main(
+    given: Arguments, widths: list[int], depths: list[int], batches: list[int], batch: int
+) -> None:
     """One size after the other, and the exponents of the growth."""
     pinned(given)
     results = {
-        "width": [measured(given, w, DEPTH, BATCH) for w in WIDTHS],
-        "hidden": [measured(given, WIDTH, d, BATCH) for d in DEPTHS],
-        "batch": [measured(given, WIDTH, DEPTH, b) for b in BATCHES],
+        "width": [measured(given, w, DEPTH, batch) for w in widths],
+        "hidden": [measured(given, WIDTH, d, batch) for d in depths],
+        "batch": [measured(given, WIDTH, DEPTH, b) for b in batches],
     }
     exponents = {}
     for name, rows in results.items():
+        if len(rows) < 2:
+            continue
         logs = np.log([[row[name], row["milliseconds"]] for row in rows])
         exponents[name] = float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
         print(f"milliseconds grow as {name} to the power {exponents[name]:.2f}")
@@ -124,4 +120,9 @@ def main(given: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*Arguments.parsed(__doc__, "limits"))
+    more = argparse.ArgumentParser(add_help=False)
+    more.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
+    more.add_argument("--depths", type=int, nargs="*", default=DEPTHS)
+    more.add_argument("--batches", type=int, nargs="*", default=BATCHES)
+    more.add_argument("--batch", type=int, default=BATCH)
+    main(*Arguments.parsed(__doc__, "limits", more))

@@ -1,5 +1,6 @@
 """Products of factors rounded to bfloat16: milliseconds a step, and what becomes of the accuracy.
 
+On a GPU also those rounded to TF32, which is what JAX takes there for single precision by itself.
 784-256-256-10 on Fashion-MNIST, mini-batches of 128, two epochs of Adam with a cosine decay from
 2e-3; and the time alone of a step with layers of 784 units.
 
@@ -9,6 +10,7 @@
 import argparse
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -33,6 +35,13 @@ def methods() -> dict[str, Any]:
     }
 
 
+def kinds() -> dict[str, tuple[str, Any]]:
+    """By label: JAX's precision of products, and the type that `fit` rounds their factors to."""
+    plain = {"float32": ("highest", None), "bfloat16": ("default", jnp.bfloat16)}
+    # What a GPU takes by itself for single precision.
+    return plain if jax.default_backend() == "cpu" else {"TF32": ("default", None), **plain}
+
+
 def main(given: Arguments, seeds: int) -> None:
     """Times of both networks, then the accuracy of the smaller one."""
     pinned(given)
@@ -41,29 +50,34 @@ def main(given: Arguments, seeds: int) -> None:
         results[name] = {}
         for label, method in methods().items():
             network = liftax.mlp(widths)
-            kinds = {"float32": None, "bfloat16": jnp.bfloat16}
-            steps = {k: Step(network, method, BATCH, products) for k, products in kinds.items()}
+            steps = {}
+            for kind, (precision, products) in kinds().items():
+                with jax.default_matmul_precision(precision):
+                    steps[kind] = Step(network, method, BATCH, products)
             seconds = in_turn({kind: step.seconds for kind, step in steps.items()}, given.rounds)
             row: dict[str, Any] = {k: 1e3 * float(np.median(s)) for k, s in seconds.items()}
             row["ratio"] = median_ratio(seconds["bfloat16"], seconds["float32"])
+            if "TF32" in row:
+                row["ratio_TF32"] = median_ratio(seconds["TF32"], seconds["float32"])
             results[name][label] = row
             print(f"{name}, {label}: " + ", ".join(f"{k} {v:.3g}" for k, v in row.items()))
     data = liftax.data.load("fashion-mnist")
     for label, method in methods().items():
-        for kind, products in (("float32", None), ("bfloat16", jnp.bfloat16)):
-            runs = [
-                liftax.fit(
-                    liftax.mlp(NETWORKS["784-256-256-10"]),
-                    data,
-                    method,
-                    epochs=EPOCHS,
-                    batch_size=BATCH,
-                    seed=seed,
-                    products=products,
-                    progress=False,
-                )
-                for seed in range(seeds)
-            ]
+        for kind, (precision, products) in kinds().items():
+            with jax.default_matmul_precision(precision):
+                runs = [
+                    liftax.fit(
+                        liftax.mlp(NETWORKS["784-256-256-10"]),
+                        data,
+                        method,
+                        epochs=EPOCHS,
+                        batch_size=BATCH,
+                        seed=seed,
+                        products=products,
+                        progress=False,
+                    )
+                    for seed in range(seeds)
+                ]
             found = [run.history.last["validation_accuracy"] for run in runs]
             results["784-256-256-10"][label][f"accuracy_{kind}"] = found
             print(f"{label}, {kind}: {found}", flush=True)
