@@ -9,6 +9,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -18,10 +19,9 @@ import jax
 import numpy as np
 
 import liftax._commands
+from fuzz.folders import compared, folder_seeds, inversion_seeds, pictured, reported, watched
 from fuzz.mutations import Mutation, damaged, retyped, rewired, twisted
-from liftax._commands._compare import compare
 from liftax._commands._info import info
-from liftax._commands._page import curves, read_history
 from liftax._commands._plan import read_plan
 from liftax._commands._samples import read_samples
 from liftax.data import read_idx
@@ -177,6 +177,54 @@ def _idx_seeds(folder: Path) -> list[bytes]:
     return [*plain, *map(gzip.compress, plain)]
 
 
+def _npy_seeds(folder: Path) -> list[bytes]:
+    kinds = (((5, 4), np.float32), ((5, 2, 2), np.uint8), ((5, 1), np.int64), ((5, 3), ">f8"))
+    return [_array(shape, dtype) for shape, dtype in kinds]
+
+
+def _labelled_seeds(folder: Path) -> list[bytes]:
+    """Pictures, and labels in a column."""
+    pictures = b"\0\0\x08\x03" + np.asarray([4, 2, 2], ">u4").tobytes() + bytes(range(16))
+    labels = b"\0\0\x0c\x02" + np.asarray([4, 1], ">u4").tobytes() + bytes(16)
+    return [pictures, labels, gzip.compress(pictures)]
+
+
+_USES = (
+    ('{x = "%s"}\ntargets = "inputs"', "back-propagation"),
+    ('{x = "%s"}\ntargets = "inputs"\ndivide = 2\nfraction = 0.5\nsamples = 3', "implicit-sgd"),
+    ('{x = "%s", y = "%s"}', "one-sweep"),
+    ('{x = "good.npy", y = "%s"}', "one-sweep"),
+)
+
+
+def _trained(path: Path) -> None:
+    """Arrays for ``liftax train``: inputs that are their own targets, inputs and targets, targets.
+
+    Which of them, and whether the file is left on the disk, follows from its content.
+    """
+    np.save(path.with_name("good.npy"), np.ones((5, 2), np.float32))
+    number = zlib.crc32(path.read_bytes())
+    train, method = _USES[number % len(_USES)]
+    train = train.replace("%s", str(path)).replace("good", str(path.with_name("good")))
+    stream = "stream = 2\n" if number & 4 else ""
+    text = (
+        f'[data]\ntrain = {train}\n[network]\nkind = "mlp"\nhidden = [2]\n[method]\n'
+        f'kind = "{method}"\n[training]\nepochs = 1\nbatch_size = 2\n{stream}'
+    )
+    settings = path.with_name("settings.toml")
+    settings.write_text(text)
+    plan = read_plan(settings)
+    assert np.isfinite(plan.samples.train.x).all()
+
+
+def _picture_seeds(folder: Path) -> list[bytes]:
+    small = _array((2, 3, 3, 1))
+    return [
+        _zip(input=small, output=_array((2, 3, 3, 1), np.uint8)),
+        _zip(**{"weights of units": _array((2, 3, 3, 1), np.float64)}),
+    ]
+
+
 def _onnx_seeds(folder: Path) -> list[bytes]:
     from onnx import TensorProto, helper
 
@@ -237,33 +285,6 @@ def _image(path: Path) -> None:
     pixels = read_image(path, limit=_PIXELS)
     assert np.isfinite(pixels).all() and pixels.shape[2] in (1, 3)
     assert bit_depth(path) in (8, 16)
-
-
-def _run_seeds(folder: Path) -> list[bytes]:
-    row = {"epoch": 1, "seconds": 0.5, "loss": 0.1, "energy": None, "gap/layer1": 0.1}
-    metrics = {
-        **{"experiment": "demo", "quick": True, "seeds": [0, 1], "seconds": 1.5},
-        **{"config": {"epochs": 2}, "versions": {"jax": "0.10"}},
-        "figures": {"a": {"accuracy": [0.1, 0.2]}, "b": [1, 2], "c": "words"},
-    }
-    return [json.dumps({"metrics": metrics, "history": [row, {**row, "epoch": 2}]}).encode()]
-
-
-def _run(path: Path) -> None:
-    """A folder of a run: metrics.json and history.jsonl, whatever stands in them."""
-    raw = path.read_bytes()
-    try:
-        content = json.loads(raw)
-        metrics, rows = json.dumps(content["metrics"]), [json.dumps(r) for r in content["history"]]
-    except Exception:
-        metrics, rows = raw.decode(errors="replace"), [raw.decode(errors="replace")]
-    folders = [path.with_name(name) for name in ("run", "same")]
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
-        (folder / "metrics.json").write_text(metrics)
-        (folder / "history.jsonl").write_text("\n".join(rows))
-    compare(folders)
-    _ = [list(curves(read_history(folders[0]), "loss"))]
 
 
 LIKE = {"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)}
@@ -354,7 +375,12 @@ READERS = {
     "examples": Reader(lambda p: read_examples(p, (3, 2, 1), "data"), _example_seeds),
     "npz": Reader(read_samples, _evaluated_seeds),
     "idx": Reader(read_idx, _idx_seeds),
-    "run": Reader(_run, _run_seeds, twisted),
+    "npy": Reader(_trained, _npy_seeds, suffix=".npy"),
+    "idx of train": Reader(_trained, _labelled_seeds, suffix=".idx"),
+    "compare": Reader(compared, folder_seeds, twisted),
+    "report": Reader(reported, lambda f: [*folder_seeds(f), *inversion_seeds(f)], twisted),
+    "watch": Reader(watched, folder_seeds, twisted),
+    "pictures": Reader(pictured, _picture_seeds),
     "checkpoint": Reader(_checkpoint, _checkpoint_seeds, twisted),
     "journal": Reader(_journal, _journal_seeds, twisted),
     "resources": Reader(lambda p: resources(p.read_bytes()), _resource_seeds),

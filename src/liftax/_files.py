@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,45 @@ def write_json(path: str | Path, tree: Any) -> None:
     """Replace a JSON file atomically: sorted keys, `plain` values, one final newline."""
     text = json.dumps(plain(tree), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def read_array(path: str | Path, mapped: bool = False) -> np.ndarray:
+    """The array of a npy file, left on the disk if it is `mapped`.
+
+    Raises:
+        ValueError: with the reason, if it is no such file.
+    """
+    with _as_value_error():
+        found = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    if not isinstance(found, np.ndarray):
+        raise ValueError("it is an archive of arrays, not one array")
+    return found
+
+
+def read_arrays(path: str | Path, most: int = 2**31) -> dict[str, np.ndarray]:
+    """The arrays of a npz file, no more than `most` bytes unpacked.
+
+    Raises:
+        ValueError: with the reason, if it is no such file or has more.
+    """
+    with _as_value_error():
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > most:
+            raise ValueError(f"its arrays have {size} bytes, more than {most}")
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    # What has no magic number of an array comes as bytes.
+    return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
+
+
+@contextlib.contextmanager
+def _as_value_error() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever damaged bytes lead to
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(reason) from error
 
 
 def plain(tree: Any) -> Any:

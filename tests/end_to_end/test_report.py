@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from liftax._commands._page import curves
+from liftax._commands._report import report
 from liftax._report import Chart, Line, Report, png, signed
 from liftax._report._chart import limits, ticks
 from liftax.cli import main
@@ -107,6 +108,23 @@ def test_folders_without_a_run(tmp_path: Path, capsys) -> None:
         shown = capsys.readouterr().err
         assert expected in shown
         assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ("[]", "is no record of a run"),
+        ('{"figures": 1}', "is no record of a run"),
+        ("{", "is damaged"),
+        ('{"samples": [{}]}', "holds no whole inversion"),
+    ],
+)
+def test_damaged_folders_of_runs(metrics: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(metrics)
+    np.savez(tmp_path / "x.npz", np.ones(1))
+    (tmp_path / "x.npz").rename(tmp_path / "x.npy")
+    with pytest.raises(ValueError, match=words):
+        report(tmp_path)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

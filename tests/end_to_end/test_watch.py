@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from liftax._commands._watch import server
+from liftax._commands._watch import progress, server
 from tests.served import served
 
 
@@ -65,6 +65,26 @@ def test_folders_and_ports_that_cannot_be(tmp_path: Path) -> None:
         server(tmp_path, found.server_address[1])
     with pytest.raises(ValueError, match="port 70000 cannot be used"):
         server(tmp_path, 70000)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "shown"),
+    [
+        ("status.json", "[" * 5000, "has not begun"),
+        ("status.json", '{"state": [1], "epoch": {}}', "epoch 0 of None"),
+        ("history.jsonl", '{"epoch": 1, "seed": {}, "loss": 1}\n{"epoch": 2, "seed": []}', "<svg"),
+        ("history.jsonl", '{"epoch": 1e308, "loss": 1e308}\n{"epoch": -1e308, "loss": 0}', "<svg"),
+        ("history.jsonl", '{"epoch": 0, "loss": 5e-324}\n{"epoch": 1e-320, "loss": 0}', "<svg"),
+        ("history.jsonl", "[" * 5000, "is damaged"),
+        ("pictures.npz", "PK", "has not begun"),
+    ],
+)
+def test_damaged_files_are_answered_for(
+    file: str, content: str, shown: str, tmp_path: Path
+) -> None:
+    """The server lives on, whatever a run has left behind."""
+    (tmp_path / file).write_text(content)
+    assert shown in "".join(progress(tmp_path).values())
 
 
 @pytest.mark.slow

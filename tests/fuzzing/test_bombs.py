@@ -19,7 +19,9 @@ import pytest
 import tifffile
 from onnx import TensorProto, helper
 
-from liftax._commands._samples import read_samples
+from liftax._commands._live import read_pictures
+from liftax._commands._samples import read_samples, samples
+from liftax._commands._settings import Table
 from liftax.imaging import read_image
 from liftax.importing import from_onnx, load_network
 from liftax.inversion._examples import read_examples
@@ -107,6 +109,18 @@ def denoiser(iterations: int) -> bytes:
     return path.read_bytes()
 
 
+def trained(path: Path) -> object:
+    """As data of ``liftax train``, a part of which is held out."""
+    return samples(Table({"train": {"x": str(path)}, "fraction": 0.5}, "data", {}))
+
+
+def pictured(path: Path) -> object:
+    """As pictures of a run; those that are refused are not shown."""
+    if read_pictures(path):
+        return {}
+    raise ValueError("none of them is shown")
+
+
 FILES: dict[str, tuple[Callable[[Path], object], Callable[[], bytes]]] = {
     **{f"image, {name}": (read_image, lambda c=content: c) for name, content in IMAGES.items()},
     "onnx, concatenation": (from_onnx, lambda: growing("Concat", 30)),
@@ -116,6 +130,8 @@ FILES: dict[str, tuple[Callable[[Path], object], Callable[[], bytes]]] = {
     "denoiser": (load_denoiser, lambda: denoiser(10**9)),
     "npz": (lambda p: read_examples(p, (2, 1, 1), "data"), lambda: zipped(2**29)),
     "npz, evaluated": (read_samples, lambda: zipped(2**23)),
+    "npz, pictures": (pictured, lambda: zipped(2**23)),
+    "idx": (trained, lambda: b"\0\0\x08\x02" + b"\xff" * 4 + bytes(4)),
 }
 
 

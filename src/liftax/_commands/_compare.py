@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from liftax._commands._page import curves, number, read_history
+from liftax._commands._page import curves, number, read_history, read_metrics
 from liftax._report import Chart, Line, Report
 
 _CURVES = ("validation_accuracy", "validation_mse", "accuracy", "mse", "loss", "energy")
@@ -46,20 +46,13 @@ def _label(folder: Path, folders: Sequence[Path]) -> str:
 
 
 def _metrics(folder: Path) -> dict[str, Any]:
-    path = folder / "metrics.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_metrics(folder)
+    except (OSError, ValueError) as error:
         raise ValueError(
-            f"{str(folder)!r} holds no finished run: {path.name} cannot be read ({error}); give "
-            "folders that liftax reproduce or train wrote"
+            f"{str(folder)!r} holds no finished run ({error}); give folders that liftax reproduce "
+            "or train wrote"
         ) from None
-    parts = ("figures", "config", "versions")
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(part) or {}, dict) for part in parts
-    ):
-        raise ValueError(f"{str(path)!r} is no record of a run; give folders of liftax reproduce")
-    return found
 
 
 def _settings(run: dict[str, Any]) -> Iterator[tuple[str, Any]]:

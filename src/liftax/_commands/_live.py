@@ -13,12 +13,13 @@ import equinox as eqx
 import numpy as np
 
 from liftax._commands._samples import Samples
-from liftax._files import plain, write_bytes, write_json, write_text
+from liftax._files import plain, read_arrays, write_bytes, write_json, write_text
 from liftax.networks import Network, Params
 from liftax.training import History
 
 _PICTURES = 8
 _FILTERS = 32
+_MOST_BYTES = 2**28  # of a file of pictures, unpacked
 _PAUSE = 0.5  # seconds between writes: short epochs shall not wait for the disk
 
 
@@ -129,11 +130,11 @@ def write_pictures(path: Path, images: dict[str, np.ndarray]) -> None:
 def read_pictures(path: Path) -> dict[str, np.ndarray]:
     """What `write_pictures` wrote; nothing if that is not there or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except Exception:  # whatever damaged bytes lead to; pictures are only to look at
+        found = read_arrays(path, _MOST_BYTES)
+    except ValueError:  # pictures are only to look at
         return {}
-    return {k: v for k, v in found.items() if v.ndim == 4 and v.shape[3] in (1, 3)}
+    numbers = {k: v for k, v in found.items() if v.size and v.dtype.kind in "biuf"}
+    return {k: v[:_FILTERS] for k, v in numbers.items() if v.ndim == 4 and v.shape[3] in (1, 3)}
 
 
 def _picture(shape: tuple[int, ...]) -> tuple[int, int, int] | None:

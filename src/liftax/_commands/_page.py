@@ -23,13 +23,11 @@ def train_page(folder: Path, metrics: dict[str, Any]) -> Report:
         folder: with ``history.jsonl`` and perhaps ``pictures.npz``.
         metrics: the content of ``metrics.json``, or what is known so far.
     """
-    config = metrics.get("config", {})
-    kind = config.get("network", {}).get("kind", "network")
-    data = config.get("data", {})
+    network, data = (_table(metrics.get("config", {}), key) for key in ("network", "data"))
     report = Report(
         f"Training: {folder.resolve().name}",
-        f"{kind} on {data.get('name', data.get('train', 'data'))}. "
-        f"{metrics.get('reason', 'The run goes on').capitalize()}.",
+        f"{network.get('kind', 'network')} on {data.get('name', data.get('train', 'data'))}. "
+        f"{str(metrics.get('reason', 'The run goes on')).capitalize()}.",
     )
     sections(report, read_history(folder), folder)
     figures = metrics.get("figures", {})
@@ -100,7 +98,7 @@ def node_chart(rows: Rows, kind: str) -> Chart | None:
 
 def curves(rows: Rows, column: str) -> Iterator[tuple[str, list[float], list[float]]]:
     """Labels, epochs and values of each training run: one begins where epochs do not grow."""
-    several = len({row.get("seed") for row in rows}) > 1
+    several = len({str(row.get("seed")) for row in rows}) > 1
     label, epochs, values = "", [], []
     last: float | None = None
     for row in rows:
@@ -137,6 +135,25 @@ def read_history(folder: Path) -> Rows:
     return [row for row in rows if isinstance(row, dict)]
 
 
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What ``metrics.json`` says of a run.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is damaged.
+    """
+    path = folder / "metrics.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}") from None
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(part, {}), dict) for part in ("figures", "config", "versions")
+    ):
+        raise ValueError(f"{str(path)!r} is no record of a run; its parts are no tables")
+    return found
+
+
 def _journal(path: Path) -> Rows:
     """Rows of the runs that an experiment has finished so far."""
     rows: Rows = []
@@ -145,6 +162,11 @@ def _journal(path: Path) -> Rows:
             entry = json.loads(line)
             rows += [{**entry["labels"], **row} for row in entry["rows"]]
     return rows
+
+
+def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    found = tree.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def number(value: Any) -> bool:

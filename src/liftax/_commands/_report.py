@@ -1,11 +1,12 @@
 """``liftax report``: the page of a run folder, made anew from what is in it."""
 
+import contextlib
 import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from liftax._commands._page import read_history, sections, train_page
+from liftax._commands._page import read_history, read_metrics, sections, train_page
 from liftax._files import plain
 from liftax._report import Report
 from liftax.inversion import inversion_report
@@ -39,15 +40,8 @@ def report(folder: Path, out: Path | None = None) -> dict[str, Any]:
 
 def _known(folder: Path) -> dict[str, Any]:
     """What ``metrics.json`` says, or the settings of a run that has none yet."""
-    try:
-        found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-        raise ValueError("it is no table")
-    except FileNotFoundError:
-        pass
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(folder / 'metrics.json')!r} is damaged: {error}") from None
+    with contextlib.suppress(FileNotFoundError):
+        return read_metrics(folder)
     settings = folder / "config.toml"
     if settings.is_file():
         try:

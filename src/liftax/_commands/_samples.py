@@ -1,7 +1,6 @@
 """Data of the user's own files, and of the settings."""
 
 import math
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +20,10 @@ from liftax._commands._settings import (
     text,
     whole,
 )
+from liftax._files import read_array, read_arrays
 from liftax.data import Dataset, check_data, load, read_idx
 
 _SEED = 20_240_229  # of the validation part and of its noise: every run has the same
-
-_MOST_BYTES = 2**31  # of an npz file, unpacked
 
 
 class Samples(NamedTuple):
@@ -68,9 +66,9 @@ def samples(settings: Table, mapped: bool = False) -> Samples:
             raise settings.error("has a validation part: leave out either it or fraction")
         train, held = _parted(train, fraction)
     train = train if most is None else _first(train, most)
-    both = [None if part is None else _shaped(part, shape, divisor) for part in (train, held)]
-    both = [Dataset(p.x, None if own else p.y, p.name, p.classes) if p else None for p in both]
-    first, second = both
+    first, second = (
+        None if part is None else _shaped(part, shape, divisor, own) for part in (train, held)
+    )
     assert first is not None
     shapes = _shapes(first, second)
     if noise is None:
@@ -90,15 +88,9 @@ def read_samples(path: str | Path) -> Dataset:
     if not path.is_file():
         raise FileNotFoundError(f"data: there is no file {str(path)!r}; check it")
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > _MOST_BYTES:
-            raise ValueError(f"its arrays have {size} bytes, more than {_MOST_BYTES}")
-        with np.load(path, allow_pickle=False) as arrays:
-            held = {name: arrays[name] for name in arrays.files}
-    except Exception as error:  # whatever damaged bytes lead to
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"data: {str(path)!r} is no npz file of arrays: {reason}") from error
+        held = read_arrays(path)
+    except ValueError as error:
+        raise ValueError(f"data: {str(path)!r} is no npz file of arrays: {error}") from error
     if "x" not in held:
         raise ValueError(
             f"data: {str(path)!r} holds {', '.join(held) or 'nothing'}; it needs x, and y if the "
@@ -122,12 +114,16 @@ def _sources(settings: Table, mapped: bool) -> tuple[Dataset, Dataset | None]:
 def _file(value: Value, mapped: bool) -> Dataset:
     """``"data.npz"``, or ``{x = "x.npy", y = "y.npy"}`` with npy and idx files."""
     if isinstance(value.content, str):
-        return read_samples(text(value))
-    files = table(value)
-    x = files.need("x", lambda v: _array(v, mapped), '"x.npy"')
-    y = files.take("y", lambda v: _array(v, mapped))
-    files.close()
-    return Dataset(x, y, Path(files.content["x"]).name)
+        found = read_samples(text(value))
+    else:
+        files = table(value)
+        x = files.need("x", lambda v: _array(v, mapped), '"x.npy"')
+        y = files.take("y", lambda v: _array(v, mapped))
+        files.close()
+        found = Dataset(x, y, Path(files.content["x"]).name)
+    if not found.x.size:  # a file of a few bytes can announce billions of samples without entries
+        raise value.error(f"{found.name} holds no numbers, its shape is {found.x.shape}")
+    return found
 
 
 def _array(value: Value, mapped: bool) -> np.ndarray:
@@ -137,10 +133,9 @@ def _array(value: Value, mapped: bool) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{value.path}: there is no file {str(path)!r}; check it")
     try:
-        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except Exception as error:  # whatever damaged bytes lead to
-        reason = " ".join(str(error).split())[:200]
-        raise value.error(f"{str(path)!r} is no npy file: {reason}") from None
+        return read_array(path, mapped)
+    except ValueError as error:
+        raise value.error(f"{str(path)!r} is no npy file: {error}") from None
 
 
 def _parted(whole: Dataset, fraction: float) -> tuple[Dataset, Dataset]:
@@ -159,7 +154,8 @@ def _rows(whole: Dataset, rows: Any) -> Dataset:
     return Dataset(whole.x[rows], y, whole.name, whole.classes)
 
 
-def _shaped(part: Dataset, shape: list[int] | None, divisor: float | None) -> Dataset:
+def _shaped(part: Dataset, shape: list[int] | None, divisor: float | None, own: bool) -> Dataset:
+    """Reshaped, divided, and its own target if that is asked for."""
     x = part.x
     if shape is not None:
         if math.prod(x.shape[1:]) != math.prod(shape):
@@ -170,7 +166,7 @@ def _shaped(part: Dataset, shape: list[int] | None, divisor: float | None) -> Da
         x = x.reshape(len(x), *shape)
     if divisor is not None:
         x = np.divide(x, np.float32(divisor), dtype=np.float32)
-    return Dataset(x, part.y, part.name, part.classes)
+    return Dataset(x, None if own else part.y, part.name, part.classes)
 
 
 def _shapes(train: Dataset, held: Dataset | None) -> Shapes:

@@ -68,7 +68,7 @@ def _state(folder: Path) -> str:
     try:
         found: Any = json.loads((folder / "status.json").read_text(encoding="utf-8"))
         epoch, epochs, state = (found.get(key) for key in ("epoch", "epochs", "state"))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         done = (folder / "metrics.json").is_file()
         return "The run is complete." if done else "The run goes on, or has not begun."
     return f"{str(state).capitalize()}: epoch {epoch or 0} of {epochs}."

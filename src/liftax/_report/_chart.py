@@ -11,6 +11,7 @@ import numpy as np
 WIDTH, HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 46
 _MOST = 2000  # points of a line
+_HUGE = 1e300  # beyond it, and below its inverse, differences and quotients of axes overflow
 COLOURS = 9
 
 
@@ -94,7 +95,8 @@ def _columns(line: Line, log: str) -> dict[str, Any]:
         if values is None:
             continue
         array = np.asarray(values, float)[::every]
-        shown = np.isfinite(array) & (
+        array = np.where(np.abs(array) < 1 / _HUGE, 0.0, array)
+        shown = (np.abs(array) < _HUGE) & (
             (array > 0) if ("x" if name == "x" else "y") in log else np.full(array.shape, True)
         )
         pairs = zip(array.tolist(), shown.tolist(), strict=True)

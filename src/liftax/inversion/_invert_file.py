@@ -13,7 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from liftax._files import atomic_folder, replaceable, writable_folder, write_bytes, write_json
+from liftax._files import (
+    atomic_folder,
+    read_array,
+    replaceable,
+    writable_folder,
+    write_bytes,
+    write_json,
+)
 from liftax._report import Report
 from liftax.imaging import noise_level, psnr, ssim, write_image
 from liftax.importing import load_network
@@ -137,7 +144,7 @@ def inversion_report(folder: str | Path) -> Report:
     folder = Path(folder)
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        x = np.load(folder / "x.npy", allow_pickle=False)
+        x = read_array(folder / "x.npy")
         rows = metrics["samples"]
         alphas = list(dict.fromkeys(row["alpha"] for row in rows))
         several = "," in str(metrics["alpha"])
@@ -147,9 +154,10 @@ def inversion_report(folder: str | Path) -> Report:
             for weight, part in parts.items()
         }
         return page(metrics, _labelled(found))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except Exception as error:  # of whatever stands in the files
+        reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"folder: {str(folder)!r} holds no whole inversion ({error}); invert again"
+            f"folder: {str(folder)!r} holds no whole inversion ({reason}); invert again"
         ) from None
 
 
