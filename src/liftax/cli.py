@@ -459,7 +459,7 @@ def _short(figures: dict[str, Any]) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    extras = {"matplotlib": "experiments", "PIL": "experiments", "onnx": "onnx"}
+    extras = {"PIL": "experiments", "onnx": "onnx"}
     if isinstance(error, ModuleNotFoundError) and error.name in extras:
         return f"{error.name} is not installed; run: pip install 'liftax[{extras[error.name]}]'"
     return " ".join(str(error).split())

@@ -16,8 +16,10 @@ from playwright.sync_api import (  # pyright: ignore[reportMissingImports]
 
 import liftax
 from liftax._commands import train
+from liftax._report import Report
 from liftax.affine import Dense
 from liftax.experiments import experiment, reproduce
+from liftax.experiments._pictures import comparison
 from liftax.importing import save_network
 from liftax.inversion import invert_file
 from liftax.networks import chain
@@ -87,4 +89,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("tv", "0.001,0.01,0.1"),
         original=base / "x.npy",
     )
+    noisy = np.load(base / "y.npy") + 0.05 * np.random.default_rng(0).normal(size=(3, 80))
+    np.save(base / "noisy.npy", np.maximum(noisy, 0).astype(np.float32))
+    given = (base / "net.safetensors", base / "noisy.npy")
+    invert_file(*given, base / "chosen", noise=0.05, original=base / "x.npy")
+    report, large = Report("Methods", "side by side"), np.kron(pictures, np.ones((1, 16, 16, 1)))
+    (base / "compared").mkdir()
+    comparison(report, {"truth": large, "noisy": large / 2, "restored": large**2}, "squares")
+    report.save(base / "compared" / "report.html")
     return base

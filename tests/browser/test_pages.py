@@ -11,7 +11,7 @@ from tests.served import served
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("trained", "inverted", "reproduced")
+PAGES = ("trained", "inverted", "chosen", "reproduced")
 
 
 def ticks(page: Page) -> list[str]:
@@ -154,6 +154,46 @@ def test_the_slider_of_alpha(folder: Path, page: Page) -> None:
     page.mouse.click(place["x"] + 3, place["y"] + place["height"] / 2)
     assert [row.is_visible() for row in steps.all()] == [True, False, False]
     assert box.locator(".row:not(.step)").first.is_visible()
+
+
+def test_the_slider_of_what_was_tried(folder: Path, page: Page) -> None:
+    """It begins at the α of the first output, and runs through all from small to large."""
+    page.goto((folder / "chosen" / "report.html").as_uri())
+    box, (first, *_) = page.locator(".gallery"), chosen(folder)
+    steps, slider = box.locator(".row.step"), box.locator("input[type=range]")
+    assert steps.count() == len({tuple(at) for at in zip(*tried(folder), strict=True)}) > 2
+    shown = box.locator("output").text_content() or ""
+    assert shown.startswith(f"α = {first:.3g} / ")
+    assert float(slider.input_value()) == sorted(tried(folder)[0]).index(first)
+    slider.focus()
+    slider.press("Home")
+    lowest = {f"{min(alphas):.3g}" for alphas in tried(folder)}
+    assert len(lowest) == 1
+    assert (box.locator("output").text_content() or "").startswith(f"α = {lowest.pop()}, ")
+    assert [row.is_visible() for row in steps.all()].count(True) == 1
+    assert box.get_by_text("input found", exact=True).is_visible()
+
+
+def chosen(folder: Path) -> list[float]:
+    rows = json.loads((folder / "chosen" / "metrics.json").read_text())["samples"]
+    return [row["alpha"] for row in rows]
+
+
+def tried(folder: Path) -> list[list[float]]:
+    rows = json.loads((folder / "chosen" / "metrics.json").read_text())["samples"]
+    return [sorted(row["tried"][0]) for row in rows]
+
+
+def test_methods_are_compared_by_a_slider(folder: Path, page: Page) -> None:
+    """What was given lies over the last method; every picture is followed by its detail."""
+    page.goto((folder / "compared" / "report.html").as_uri())
+    box = page.locator(".gallery")
+    assert [choice.input_value() for choice in box.locator("select").all()] == ["1", "2"]
+    assert box.locator(".stack.large").count() == 6
+    slider, over = box.locator("input[type=range]"), box.locator(".over").first
+    slider.focus()
+    slider.press("End")
+    assert over.evaluate("node => node.style.clipPath") == "inset(0px 0% 0px 0px)"
 
 
 def test_a_live_page_follows_the_run(folder: Path, page: Page, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from liftax._commands._report import report
 from liftax._report import Chart, Line, Report, png, signed
 from liftax._report._chart import limits, ticks
 from liftax.cli import main
+from liftax.experiments._pictures import busiest, details
 
 
 def run(*arguments: object) -> int:
@@ -143,3 +144,16 @@ def test_bash_completes_a_command(tmp_path: Path, capsys) -> None:
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["train"]
+
+
+def test_details_are_parts_of_the_pictures() -> None:
+    """The busiest part is the one with the edge; every pixel becomes a square."""
+    pictures = np.zeros((2, 10, 8, 1))
+    pictures[:, 7:, 6:] = np.arange(6).reshape(3, 2, 1) / 6
+    corner = busiest(pictures[0, ..., 0])
+    assert corner == (7, 6)
+    found = details(pictures, [corner, (0, 0)])
+    assert found.shape == pictures.shape
+    np.testing.assert_array_equal(found[0, ::4, ::4], pictures[0, 7:, 6:])
+    assert np.ptp(found[0, :4, 4:], axis=(0, 1)) == 0
+    assert not found[1].any()

@@ -59,6 +59,9 @@ def test_one_program_serves_the_whole_search() -> None:
     assert chosen.met.tolist() == [True, False]
     alphas, residuals = chosen.tried
     assert alphas.shape == residuals.shape
+    again = network(params, jnp.asarray(chosen.inputs.reshape(-1, *chosen.inputs.shape[2:])))
+    missed = np.linalg.norm(np.asarray(again).reshape(len(alphas), *y.shape) - (y + 0.1), axis=-1)
+    np.testing.assert_allclose(missed, residuals, rtol=1e-6)
     assert alphas.max() == pytest.approx(1e4)  # without a regulariser's limit, up to the end
     assert len(alphas) < 20
 

@@ -23,6 +23,7 @@ from liftax.inversion import (
     Tikhonov,
     TotalVariation,
     WaveletL1,
+    inversion_report,
     invert_file,
     l_curve,
     named_regulariser,
@@ -98,7 +99,13 @@ def test_auto_meets_the_noise_level(linear: Case, tmp_path: Path) -> None:
         assert row["residual"] == pytest.approx(0.05 * np.sqrt(80), rel=0.06)
         alphas, residuals = row["tried"]
         assert len(alphas) == len(residuals) >= 1
-    assert "The search for α" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "The search for α" in page
+    tries = np.load(tmp_path / "out" / "tries.npy")
+    assert tries.shape == (len(alphas), *x.shape)
+    # The page made anew has the same slider, and the inputs found, the outputs of none.
+    again = inversion_report(tmp_path / "out").body()
+    assert again.count("row step") == page.count("row step") > 1
     assert np.mean((done.x - x) ** 2) < 0.5 * np.mean((x - x.mean()) ** 2)
 
 
@@ -118,6 +125,7 @@ def test_auto_without_a_noise_level_is_the_corner_and_says_so(
     rows = json.loads((tmp_path / "out" / "metrics.json").read_text())["samples"]
     assert [row["alpha"] for row in rows] == pytest.approx(curve.alpha)
     assert rows[0]["residuals"] == pytest.approx(curve.residuals[:, 0])
+    assert np.load(tmp_path / "out" / "tries.npy") == pytest.approx(curve.inputs)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "The L-curves" in page and "No noise level is known" in page
 

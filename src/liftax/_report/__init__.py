@@ -3,7 +3,6 @@
 from liftax._report._chart import Chart as Chart
 from liftax._report._chart import Line as Line
 from liftax._report._page import Report as Report
-from liftax._report._page import new_figure as new_figure
 from liftax._report._page import script as script
 from liftax._report._page import style as style
 from liftax._report._picture import data_address as data_address

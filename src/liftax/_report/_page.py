@@ -4,7 +4,6 @@ import base64
 import functools
 import hashlib
 import html
-import io
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,17 +32,6 @@ def _part(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] = (6.4, 3.9)) -> tuple:
-    """A matplotlib figure and its grid of axes, rows first."""
-    # The object interface needs no display and leaves the user's matplotlib settings alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
 class Report:
     """Collects sections in order; `save` writes the page atomically."""
 
@@ -70,17 +58,6 @@ class Report:
             f'<div class="scroll" tabindex="0" role="group" aria-label="{html.escape(caption)}">'
             f"<table><caption>{html.escape(caption)}</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        )
-
-    def figure(self, figure: Any, caption: str) -> None:
-        """A matplotlib figure, embedded as PNG with the caption as its alternative text."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-        data = base64.b64encode(buffer.getvalue()).decode()
-        text = html.escape(caption)
-        self._parts.append(
-            f'<figure><img class="plot" alt="{text}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{text}</figcaption></figure>"
         )
 
     def charts(self, charts: Sequence[Chart], caption: str) -> None:
@@ -119,6 +96,7 @@ class Report:
         steps: Collection[str] = (),
         name: str = "",
         start: int = 0,
+        pair: tuple[int, int] = (0, 1),
     ) -> None:
         """Rows of pictures, under a slider.
 
@@ -129,6 +107,7 @@ class Report:
                 still. Without them two rows lie on each other, and the slider moves the edge.
             name: of the number that the steps belong to.
             start: the step that is shown first.
+            pair: without steps, the rows that lie on each other first.
         """
         parts = []
         for label, pictures in rows.items():
@@ -144,7 +123,8 @@ class Report:
                 f'<div class="strip">{images}</div></section>'
             )
         self._parts.append(
-            f'<figure class="gallery" data-name="{html.escape(name)}" data-start="{start}">'
+            f'<figure class="gallery" data-name="{html.escape(name)}" data-start="{start}" '
+            f'data-left="{pair[0]}" data-right="{pair[1]}">'
             f"{''.join(parts)}<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
 
@@ -180,6 +160,6 @@ class Report:
 
 def _size(pictures: np.ndarray) -> str:
     side = max(pictures.shape[1:3])
-    if side > _LARGE and len(pictures) <= 4:
-        return "large"
-    return "small" if len(pictures) > 12 else "plain"
+    if len(pictures) > 12:
+        return "small"
+    return "large" if side > _LARGE else "plain"

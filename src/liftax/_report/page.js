@@ -285,7 +285,7 @@ const liftax = (() => {
   }
 
   function compare(box, rows, key) {
-    const state = states.get(key) ?? { left: 0, right: 1, part: 50 };
+    const state = states.get(key) ?? { left: Number(box.dataset.left ?? 0), right: Number(box.dataset.right ?? 1), part: 50 };
     states.set(key, state);
     const strip = make("div", { class: "strip" }), id = `range-${key}`;
     const input = make("input", { type: "range", id, min: 0, max: 100, value: state.part });

@@ -294,8 +294,7 @@ def _study(record: Record, name: str, seed: int) -> list[tuple[str, ...]]:
             record.say(" ".join(table[-1]))
         if noise in config["shown_noise"]:
             few = {m: images[: config["shown"]] for m, images in shown.items() if WARM not in m}
-            plot = comparison(few, side=side // 3, zoom=1)
-            record.report.figure(plot, f"{name}, noise {noise:g}")
+            comparison(record.report, few, f"{name}, noise {noise:g}")
     record.figures[label] = found
     lines = {m: (config["noise"], [[r["psnr"] for r in rows]]) for m, rows in found.items()}
     dashed = (DECODER, *(m + WARM for m in _METHODS))

@@ -133,9 +133,7 @@ def _study(
                 record.say(" ".join(rows[-1]))
                 shown[f"{depth}, {method.split()[0]}"] = out.pictures
         few = {label: images[: config["shown"]] for label, images in shown.items()}
-        side = pictures[0].shape[1]
-        plot = comparison(few, side=side // 3, zoom=1)
-        record.report.figure(plot, f"{title}, noise {noise:g}, seed {seed}")
+        comparison(record.report, few, f"{title}, noise {noise:g}, seed {seed}")
     groups = {
         f"noise {noise:g}": {
             m: (

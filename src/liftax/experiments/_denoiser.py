@@ -97,7 +97,7 @@ def _measure(record: Record, denoiser: Denoiser) -> None:
     if shown:
         chosen = [i for i in config["shown"] if i < len(names)]
         few = {label: images[chosen] for label, images in shown.items()}
-        report.figure(comparison(few), f"Noise of σ = {config['sigma']:g}")
+        comparison(report, few, f"Noise of σ = {config['sigma']:g}")
 
 
 DENOISER = Experiment(

@@ -85,8 +85,8 @@ def _pictures(record: Record, seed: int) -> None:
             record.say(" ".join((*rows[-1], f"{figures['s']:.1f} s")))
         shown = {"picture": pictures, **{m: images for m, (images, _) in results.items()}}
         few = {label: images[: config["shown"]] for label, images in shown.items()}
-        plot = comparison(few, side=config["side"] // 3, zoom=1)
-        record.report.figure(plot, f"noise {noise:g}: {', '.join(names[: config['shown']])}")
+        title = f"noise {noise:g}: {', '.join(names[: config['shown']])}"
+        comparison(record.report, few, title)
     record.figures[f"pictures, seed {seed}"] = found
     caption = f"{count} pictures, {config['side']}x{config['side']} to {config['outputs']}"
     record.report.table(("noise", "method", "PSNR, dB", "SSIM"), rows, caption)

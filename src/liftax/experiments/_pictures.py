@@ -1,62 +1,59 @@
-"""Pictures side by side, with a detail of each."""
+"""Pictures of several methods under a slider, with a detail of each."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from liftax._report import new_figure
+from liftax._report import Report
+
+Pictures = Float[np.ndarray, "n h w 1"]
+
+_ZOOM = 4
+_LARGE = 96  # pixels of a side from which a detail shows more than the picture
 
 
-def comparison(
-    columns: Mapping[str, Float[np.ndarray, "n h w 1"]], side: int = 48, zoom: int = 3
-) -> Any:
-    """A row for every picture, a column for every method; the busiest square enlarged below.
+def comparison(report: Report, rows: Mapping[str, Pictures], caption: str) -> None:
+    """Add the pictures to a page: first the second row over the last one, others by choice.
+
+    Large pictures are followed by their busiest parts, enlarged.
 
     Args:
-        columns: label → pictures in [0, 1]; the first column says which detail is shown.
-        side: of the detail, in pixels; at most a quarter of the picture's.
-        zoom: how much the detail is enlarged, at most the picture's side.
+        report: the page.
+        rows: label → pictures in [0, 1]; the first row, the truth, says which parts are shown.
+        caption: below.
     """
-    labels, count = list(columns), len(next(iter(columns.values())))
-    figure, grid = new_figure(len(labels), count, size=(2.6, 2.7))
-    for row in range(count):
-        reference = columns[labels[0]][row][..., 0]
-        side = min(side, min(reference.shape) // 4)
-        top, left = busiest(reference, side)
-        # In the corner that the detail does not come from.
-        right = left + side / 2 < reference.shape[1] / 2
-        for label, axes in zip(labels, grid[row], strict=True):
-            image = np.clip(columns[label][row][..., 0], 0, 1)
-            axes.imshow(image, cmap="gray", vmin=0, vmax=1)
-            detail = image[top : top + side, left : left + side]
-            share = min(0.45, zoom * side / min(image.shape))
-            inset = axes.inset_axes(((1 - share) * right, 0, share, share))
-            inset.imshow(detail, cmap="gray", vmin=0, vmax=1)
-            for place in (axes, inset):
-                place.set_xticks([])
-                place.set_yticks([])
-            for edge in inset.spines.values():
-                edge.set_color("#e07a1f")
-            axes.add_patch(_frame(left, top, side))
-            if row == 0:
-                axes.set_title(label, fontsize=10)
-    return figure
+    truth, last = next(iter(rows.values())), len(rows) - 1
+    note = ""
+    if min(truth.shape[1:3]) >= _LARGE:
+        corners = [busiest(picture[..., 0]) for picture in truth]
+        rows = {
+            label: np.concatenate([pictures, details(pictures, corners)])
+            for label, pictures in rows.items()
+        }
+        note = f"; then the busiest part of each, enlarged {_ZOOM} times"
+    report.gallery(rows, caption + note, pair=(min(1, last - 1), last))
 
 
-def busiest(picture: Float[np.ndarray, "h w"], side: int) -> tuple[int, int]:
-    """Corner of the square of a grid whose grey levels vary most."""
-    step = max(1, side // 2)
+def busiest(picture: Float[np.ndarray, "h w"]) -> tuple[int, int]:
+    """Corner of the part, a quarter of each side, whose grey levels vary most."""
+    height, width = (-(-size // _ZOOM) for size in picture.shape)
     corners = [
         (top, left)
-        for top in range(0, max(1, picture.shape[0] - side + 1), step)
-        for left in range(0, max(1, picture.shape[1] - side + 1), step)
+        for top in range(0, picture.shape[0] - height + 1, max(1, height // 2))
+        for left in range(0, picture.shape[1] - width + 1, max(1, width // 2))
     ]
-    return max(corners, key=lambda c: picture[c[0] : c[0] + side, c[1] : c[1] + side].std())
+    return max(corners, key=lambda c: picture[c[0] : c[0] + height, c[1] : c[1] + width].std())
 
 
-def _frame(left: int, top: int, side: int) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((left, top), side, side, fill=False, edgecolor="#e07a1f", linewidth=0.8)
+def details(pictures: Pictures, corners: list[tuple[int, int]]) -> Pictures:
+    """The parts at these corners, every pixel a square of pixels, as large as the pictures."""
+    whole = pictures.shape[1:3]
+    height, width = (-(-size // _ZOOM) for size in whole)
+    parts = np.stack(
+        [
+            picture[top : top + height, left : left + width]
+            for picture, (top, left) in zip(pictures, corners, strict=True)
+        ]
+    )
+    return parts.repeat(_ZOOM, axis=1).repeat(_ZOOM, axis=2)[:, : whole[0], : whole[1]]

@@ -59,7 +59,7 @@ def _write(record: Record, study: DenoisingStudy, table: list, shown: dict[str, 
     report.table(columns, table, f"{len(study.names)} photographs, seeds {record.seeds}")
     chosen = [i for i in config["shown"] if i < len(study.names)]
     few = {label: images[chosen] for label, images in shown.items()}
-    report.figure(comparison(few), f"Noise of σ = {config['sigma']:g}, last seed")
+    comparison(report, few, f"Noise of σ = {config['sigma']:g}, last seed")
     record.headline = [" ".join(["PSNR", row[0], row[1], "dB"]) for row in table]
 
 

@@ -67,7 +67,7 @@ def _variant(study: DenoisingStudy, fields: Mapping[str, Any]) -> list[dict[str,
         few = {"photograph": study.pictures, "total variation": variation}
         few |= {m: images[m] for m in METHODS}
         title = f"{rows[-1]['setting']}, noise of σ = {level:.3g}"
-        record.report.figure(comparison({k: x[chosen] for k, x in few.items()}), title)
+        comparison(record.report, {k: x[chosen] for k, x in few.items()}, title)
     return rows
 
 

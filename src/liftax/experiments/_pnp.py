@@ -107,7 +107,7 @@ def _run(record: Record) -> None:
         record.say(record.headline[-1])
         report.heading(title.capitalize() if title[0].islower() else title)
         few = {"photograph": pictures[chosen], **{k: v[chosen] for k, v in shown.items()}}
-        report.figure(comparison(few), title)
+        comparison(report, few, title)
     columns = ("problem", "method", "PSNR, dB", "SSIM", "over total variation, how often")
     report.heading("The result")
     caption = f"means over {len(names)} photographs that no training has seen"

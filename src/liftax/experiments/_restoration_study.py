@@ -216,7 +216,7 @@ def _write(
     report.text(f"The networks have {record.figures['weights']:,} weights.")
     chosen = [i for i in config["shown"] if i < len(task.names)]
     few = {label: images[chosen] for label, images in shown.items()}
-    report.figure(comparison(few), f"Noise of σ = {config['noise']:g}, last seed")
+    comparison(report, few, f"Noise of σ = {config['noise']:g}, last seed")
     counts = failures(grid, METHODS, config["margins"])
     _settings(record, grid, counts)
     record.figures |= {"grid": grid, "failures": counts}

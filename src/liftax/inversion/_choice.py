@@ -13,6 +13,9 @@ from liftax.inversion._regulariser import AbstractPrior
 from liftax.networks import Network, Params
 
 Pair = tuple[np.ndarray, np.ndarray]
+KEPT = 8
+"""Outputs whose inputs at every try are kept, to look at."""
+
 _TRIES = 60
 _NARROW = 1e-3
 
@@ -25,12 +28,14 @@ class Chosen(NamedTuple):
         inverse: what `invert` gives with it.
         met: whether $\|\sigma(Wx+b) - y\|$ lies within the tolerance of the noise level.
         tried: the α of every try, (tries, samples), and their residuals.
+        inputs: of the first eight outputs at every try, (tries, samples up to eight, ...).
     """
 
     alpha: np.ndarray
     inverse: Inverse
     met: np.ndarray
     tried: tuple[np.ndarray, np.ndarray]
+    inputs: np.ndarray
 
 
 def a_priori(delta: float, source_norm: float) -> float:
@@ -97,14 +102,14 @@ def discrepancy(
         alpha = np.exp(search.at)
         found = invert(network, params, y, regulariser, alpha, solver=solver, start=point)
         point, residual = found.point, np.asarray(found.residual, float)
-        tried.append((alpha, residual))
+        tried.append((alpha, residual, np.asarray(found.x[:KEPT])))
         if search.told(residual) or len(tried) >= _TRIES:
             break
     alpha = np.exp(search.best)
     out = invert(network, params, y, regulariser, alpha, solver=solver, start=point)
     met = np.abs(np.asarray(out.residual, float) - levels) <= 1.01 * tolerance * levels
-    alphas, residuals = (np.stack(values) for values in zip(*tried, strict=True))
-    return Chosen(alpha, out, met, (alphas, residuals))
+    alphas, residuals, inputs = (np.stack(values) for values in zip(*tried, strict=True))
+    return Chosen(alpha, out, met, (alphas, residuals), inputs)
 
 
 class _Search:

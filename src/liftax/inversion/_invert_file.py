@@ -35,7 +35,7 @@ from liftax.inversion._primal_dual import PrimalDual
 from liftax.inversion._regulariser import AbstractPrior, check_values
 from liftax.networks import Network, Params
 
-_FILES = ("x.npy", "metrics.json", "report.html", "pictures")
+_FILES = ("x.npy", "tries.npy", "metrics.json", "report.html", "pictures")
 _SINGLE = 2e-5  # what rounding leaves of a relative gap in single precision
 _ALPHAS = np.logspace(-6, 2, 17)  # of the L-curve
 _MOST_AT_ONCE = 2**23  # entries of all activations in one program
@@ -66,6 +66,7 @@ def invert_file(
 ) -> Inverted:
     r"""`invert` from file to folder: ``x.npy``, ``metrics.json``, ``report.html``, ``pictures``.
 
+    ``tries.npy`` too where α was chosen: the first outputs' inputs at every try, (tries, ...).
     Pictures are PNG files of inputs (height, width, 1 or 3), clipped to [0, 1]; ``x.npy`` keeps the
     values. The folder is complete or not there. Many outputs are computed in parts, with a progress
     bar on a terminal. Nothing in a file is executed.
@@ -124,11 +125,11 @@ def invert_file(
         **{"noise": noise, "iterations": budget[0], "tolerance": budget[1], "seconds": seconds},
         **{"seconds_per_sample": seconds / len(outputs.values), "samples": rows},
     }
-    report = page(metrics, {"output": outputs.values, **_labelled(found), "true input": truth})
+    tries, shown = parts[0][1].tries, {"output": outputs.values, **_labelled(found)}
     with atomic_folder(target, _FILES) as folder:
-        write_bytes(folder / "x.npy", _npy(x))
+        _write_arrays(folder, {"x": x, "tries": tries})
         write_json(folder / "metrics.json", metrics)
-        report.save(folder / "report.html")
+        page(metrics, {**shown, "true input": truth}, tries).save(folder / "report.html")
         _write_pictures(folder / "pictures", x, tuple(network.input_shape))
     return Inverted(x, metrics)
 
@@ -153,7 +154,8 @@ def inversion_report(folder: str | Path) -> Report:
             weight: (part, [row for row in rows if weight in (None, row["alpha"])])
             for weight, part in parts.items()
         }
-        return page(metrics, _labelled(found))
+        tries = folder / "tries.npy"
+        return page(metrics, _labelled(found), read_array(tries) if tries.is_file() else None)
     except Exception as error:  # of whatever stands in the files
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
@@ -167,6 +169,7 @@ class _Part(NamedTuple):
     indices: np.ndarray
     x: np.ndarray
     rows: list[dict[str, Any]]
+    tries: np.ndarray | None = None  # inputs of the first few at every α that was tried
 
 
 class _Problem(NamedTuple):
@@ -200,7 +203,7 @@ class _Problem(NamedTuple):
                 }
                 for i, row in enumerate(_numbers(curve.inverse))
             ]
-            return _Part(indices, np.asarray(curve.inverse.x), rows)
+            return _Part(indices, np.asarray(curve.inverse.x), rows, curve.inputs)
         chosen = discrepancy(*given, levels[indices], solver=self.solver)
         rows = [
             {
@@ -209,7 +212,7 @@ class _Problem(NamedTuple):
             }
             for i, row in enumerate(_numbers(chosen.inverse))
         ]
-        return _Part(indices, np.asarray(chosen.inverse.x), rows)
+        return _Part(indices, np.asarray(chosen.inverse.x), rows, chosen.inputs)
 
 
 def _numbers(found: Inverse) -> list[dict[str, Any]]:
@@ -329,10 +332,12 @@ def _shown(batches: Sequence[Any]) -> Iterable[Any]:
     return track(batches, "inverting", console=console, transient=True, disable=hidden)
 
 
-def _npy(x: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, x, allow_pickle=False)
-    return stream.getvalue()
+def _write_arrays(folder: Path, arrays: dict[str, np.ndarray | None]) -> None:
+    for name, array in arrays.items():
+        if array is not None:
+            stream = io.BytesIO()
+            np.save(stream, array, allow_pickle=False)
+            write_bytes(folder / f"{name}.npy", stream.getvalue())
 
 
 def _write_pictures(folder: Path, x: np.ndarray, shape: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from liftax.inversion._block_descent import BlockDescent
+from liftax.inversion._choice import KEPT
 from liftax.inversion._invert import Inverse, invert
 from liftax.inversion._primal_dual import PrimalDual
 from liftax.inversion._regulariser import AbstractPrior, check_values
@@ -25,6 +26,7 @@ class LCurve(NamedTuple):
         values: $J(x_\alpha)$, (alphas, samples).
         curvature: of $(\log\mathrm{residual}, \log J)$ as a curve in $\log\alpha$, (alphas,
             samples); 0 at its ends.
+        inputs: $x_\alpha$ of the first eight outputs, (alphas, samples up to eight, ...).
     """
 
     alpha: np.ndarray
@@ -33,6 +35,7 @@ class LCurve(NamedTuple):
     residuals: np.ndarray
     values: np.ndarray
     curvature: np.ndarray
+    inputs: np.ndarray
 
 
 def l_curve(
@@ -75,12 +78,13 @@ def l_curve(
         out = invert(network, params, y, regulariser, alpha, solver=solver, start=start)
         start, joint = out.point, out.point.x
         value = jax.vmap(lambda u: regulariser.value(u))(joint)
-        found.append((np.asarray(out.residual, float), np.asarray(value, float)))
-    residuals, values = (np.stack(part[::-1]) for part in zip(*found, strict=True))
+        few = np.asarray(out.x[:KEPT])
+        found.append((np.asarray(out.residual, float), np.asarray(value, float), few))
+    residuals, values, inputs = (np.stack(part[::-1]) for part in zip(*found, strict=True))
     curvature = _curvature(np.log(grid), residuals, values)
     alpha = grid[1 + np.argmax(curvature[1:-1], axis=0)]
     inverse = invert(network, params, y, regulariser, alpha, solver=solver, start=start)
-    return LCurve(alpha, inverse, grid, residuals, values, curvature)
+    return LCurve(alpha, inverse, grid, residuals, values, curvature, inputs)
 
 
 def _curvature(t: np.ndarray, residuals: np.ndarray, values: np.ndarray) -> np.ndarray:

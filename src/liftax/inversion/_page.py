@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,17 @@ _COLUMNS = {
 }
 
 
-def page(metrics: Mapping[str, Any], arrays: Mapping[str, np.ndarray | None]) -> Report:
+def page(
+    metrics: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray | None],
+    tries: np.ndarray | None = None,
+) -> Report:
     """Pictures, the search for α, and a table.
 
     Args:
         metrics: as in ``metrics.json``.
         arrays: outputs, inputs found, true inputs, by label; those that are pictures are shown.
+        tries: inputs of the first outputs at every α that was tried, (tries, samples, ...).
     """
     rows = metrics["samples"]
     report = Report(
@@ -39,16 +44,7 @@ def page(metrics: Mapping[str, Any], arrays: Mapping[str, np.ndarray | None]) ->
         f"Inputs that {metrics['model']} maps to the outputs of {metrics['data']}, "
         f"with the regulariser {metrics['regulariser']}.",
     )
-    shown = {
-        label: np.asarray(images[:_PICTURES])
-        for label, images in arrays.items()
-        if images is not None and images.ndim == 4 and images.shape[3] in (1, 3)
-    }
-    if shown:
-        report.heading("Pictures")
-        steps = [label for label in shown if label.startswith("α")]
-        caption = f"0 is black, 1 is white: {', '.join(_names(rows))}"
-        report.gallery(shown, caption, steps, "α", len(steps) // 2)
+    _gallery(report, rows, dict(arrays) | ({} if tries is None else _tries(rows, tries)))
     if any("tried" in row for row in rows):
         report.heading("The search for α")
         report.charts([_search(rows[:_PICTURES])], "residuals of all tries, and the noise (dashed)")
@@ -80,6 +76,48 @@ def page(metrics: Mapping[str, Any], arrays: Mapping[str, np.ndarray | None]) ->
     settings = {key: value for key, value in metrics.items() if key != "samples"}
     report.details("Settings", json.dumps(plain(settings), indent=1, ensure_ascii=False))
     return report
+
+
+def _gallery(
+    report: Report, rows: list[dict[str, Any]], arrays: Mapping[str, np.ndarray | None]
+) -> None:
+    """Pictures, under a slider if there are several α; it begins where the first output's is."""
+    shown = {
+        label: np.asarray(images[:_PICTURES])
+        for label, images in arrays.items()
+        if images is not None and images.ndim == 4 and images.shape[3] in (1, 3)
+    }
+    if not shown:
+        return
+    report.heading("Pictures")
+    steps = [label for label in shown if label.startswith("α")]
+    several = len({row["alpha"] for row in rows if row["name"] == rows[0]["name"]}) > 1
+    chosen = f"{_label([rows[0]['alpha']])} "
+    starts = [not several and f"{step.replace(',', ' ')} ".startswith(chosen) for step in steps]
+    start = starts.index(True) if True in starts else len(steps) // 2
+    caption = f"0 is black, 1 is white: {', '.join(_names(rows))}"
+    report.gallery(shown, caption, steps, "α", start)
+
+
+def _tries(rows: list[dict[str, Any]], inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """The inputs at every α that was tried, from small to large, by label."""
+    own = rows[: inputs.shape[1]]
+    pairs = [row["tried"] if "tried" in row else (row["alphas"], row["residuals"]) for row in own]
+    alphas, residuals = (np.asarray(values).T for values in zip(*pairs, strict=True))
+    order = np.argsort(alphas, axis=0, kind="stable")
+    places = order.reshape(*order.shape, *(1,) * (inputs.ndim - 2))
+    sorted_inputs = np.take_along_axis(inputs, places, axis=0)
+    alphas, residuals = (np.take_along_axis(a, order, axis=0) for a in (alphas, residuals))
+    return {
+        f"{_label(at)}, residual {' / '.join(f'{r:.3g}' for r in found)}": pictures
+        for at, found, pictures in zip(alphas, residuals, sorted_inputs, strict=True)
+    }
+
+
+def _label(alphas: Iterable[float]) -> str:
+    """One α if all outputs have the same, else that of each."""
+    texts = [f"{alpha:.3g}" for alpha in alphas]
+    return "α = " + " / ".join(texts[:1] if len(set(texts)) == 1 else texts)
 
 
 def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]], str]:
