@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from liftax.networks import Network
+from liftax.parallel._node_stages import node_products
 from liftax.parallel._placement import DATA, LAYER, Placement
 
 # Below so many products per parameter and device the sum of the gradients costs more than what a
@@ -79,19 +80,7 @@ def _even(devices: list, count: int, processes: int) -> list:
 
 def _products(network: Network) -> float:
     """Multiplications of one forward pass of one sample, about: those of all affine maps."""
-    shapes, total = network.shapes, 0
-    for node in network.nodes:
-        theta = jax.eval_shape(
-            lambda key, node=node: node.affine.init(
-                key, *(shapes[p] for p in node.parents), dtype=np.float32
-            ),
-            jax.random.key(0),
-        )
-        own = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(theta))
-        # A kernel meets every position of its output.
-        positions = math.prod(shapes[node.name][:-1])
-        total += own * max(positions, 1)
-    return total
+    return sum(node_products(network).values())
 
 
 def _memory(device: Any) -> int | None:

@@ -60,6 +60,29 @@ class Placement:
         return self.mesh.shape.get(LAYER, 1)
 
     @property
+    def stages(self) -> list[Mesh]:
+        """The devices of each part of the layers, a mesh with the axis ``"data"``.
+
+        Raises:
+            ValueError: for further axes, or if the parts of the same samples are on several
+                processes.
+        """
+        names = self.mesh.axis_names
+        if any(size > 1 for n, size in self.mesh.shape.items() if n not in (DATA, LAYER)):
+            raise ValueError(
+                f"mesh has the axes {names}; layers on stages take \"data\" and \"layer\" only"
+            )
+        order = [names.index(DATA), *(k for k, name in enumerate(names) if name != DATA)]
+        grid = self.mesh.devices.transpose(order).reshape(self.parts, -1)
+        for row in grid:
+            if len({device.process_index for device in row}) > 1:
+                raise ValueError(
+                    "mesh: layers that are not equal are divided within a process only; let the "
+                    "axis \"layer\" run over devices of one process, and \"data\" over processes"
+                )
+        return [Mesh(column, (DATA,)) for column in grid.T]
+
+    @property
     def everywhere(self) -> NamedSharding:
         """A copy on every device."""
         return NamedSharding(self.mesh, PartitionSpec())

@@ -44,6 +44,7 @@ class Problem(NamedTuple):
     """All that stays during training: what is minimised, how, on which arrays.
 
     With a placement `x` and `y` of mini-batch methods hold whole batches, (steps, size, ...).
+    On stages, `staged`, nothing is constrained to where it lies: each has programs of its own.
     """
 
     energy: LiftedEnergy
@@ -54,6 +55,7 @@ class Problem(NamedTuple):
     products: DTypeLike | None = None
     place: Placement | None = None
     axes: Any = None  # of the samples in the leaves of the method's state, see `sample_axes`
+    staged: bool = False
 
     @property
     def copies(self) -> dict[str, int]:
@@ -107,25 +109,24 @@ def metric(y: Array, output: Array) -> Float[Array, ""]:
 def advance(work: tuple[Problem, Span], carry: Carry) -> Carry:
     """Some steps of an epoch, in one program; a full-batch method ignores the order."""
     problem, span = work
+    return between(lambda t, carry: moved_on(problem, span, t, carry), carry, span.start, span.stop)
+
+
+def moved_on(problem: Problem, span: Span, t: Array, carry: Carry) -> Carry:
+    """The step number t of an epoch."""
     energy, dtype, transform = problem.energy, problem.x.dtype, problem.transform
-
-    def step(t: Array, carry: Carry) -> Carry:
-        inputs, labels = _batch(problem, span, t - span.first)
-        if transform is not None:
-            inputs, labels = transform(jax.random.fold_in(span.key, t), inputs, labels)
-        # Statistics of normalised nodes are those of the batch, fixed while the step computes.
-        network = energy.network
-        params = network.with_statistics(gathered(problem, carry.params), inputs)
-        out = problem.step(params, carry.state, inputs, target(energy, labels, dtype))
-        totals = Totals(
-            carry.totals.loss + out.loss.astype(dtype),
-            carry.totals.metric + metric(labels, out.output).astype(dtype),
-        )
-        return settled(
-            problem, Carry(network.averaged(carry.params, out.params), out.state, totals)
-        )
-
-    return between(step, carry, span.start, span.stop)
+    inputs, labels = _batch(problem, span, t - span.first)
+    if transform is not None:
+        inputs, labels = transform(jax.random.fold_in(span.key, t), inputs, labels)
+    # Statistics of normalised nodes are those of the batch, fixed while the step computes.
+    network = energy.network
+    params = network.with_statistics(gathered(problem, carry.params), inputs)
+    out = problem.step(params, carry.state, inputs, target(energy, labels, dtype))
+    totals = Totals(
+        carry.totals.loss + out.loss.astype(dtype),
+        carry.totals.metric + metric(labels, out.output).astype(dtype),
+    )
+    return settled(problem, Carry(network.averaged(carry.params, out.params), out.state, totals))
 
 
 def _batch(problem: Problem, span: Span, number: Array) -> tuple[Array, Array]:
@@ -136,13 +137,14 @@ def _batch(problem: Problem, span: Span, number: Array) -> tuple[Array, Array]:
     if place is None:
         rows = jax.lax.dynamic_slice(span.order, (number * span.size,), (span.size,))
         return x[rows], y[rows]
-    return constrained((x[number], y[number]), (place.samples(), place.samples()))
+    found = x[number], y[number]
+    return found if problem.staged else constrained(found, (place.samples(), place.samples()))
 
 
 def settled(problem: Problem, carry: Carry) -> Carry:
     """Every array of a carry where the placement has it, which no step changes."""
     place = problem.place
-    if place is None:
+    if place is None or problem.staged:
         return carry
     arrays, rest = eqx.partition(carry, eqx.is_array)
     return eqx.combine(constrained(arrays, placed(problem, arrays)), rest)
@@ -195,6 +197,11 @@ def settle(problem: Problem, carry: Carry) -> Carry:
 @eqx.filter_jit
 def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
     """The first carry: the method's state from the first batch."""
+    return begun(problem, params, size, key)
+
+
+def begun(problem: Problem, params: Params, size: int, key: Array) -> Carry:
+    """`start`, to be compiled."""
     energy, method, x, y, *_ = problem
     rows = slice(None) if method.full_batch else slice(0, size)
     state = method.init(energy, params, x[rows], target(energy, y[rows], x.dtype), key)
@@ -205,19 +212,32 @@ def start(problem: Problem, params: Params, size: int, key: Array) -> Carry:
 @eqx.filter_jit
 def inspect(problem: Problem, params: Params, state: Any, samples: int) -> tuple[Array, dict, dict]:
     """Lifted energy, its part of every node, and gaps at the method's activations."""
+    found = inspected(problem, params, state, inspected_samples(problem, samples))
+    place = problem.place
+    if place is None:
+        return found
+    return constrained(found, jax.tree.map(lambda _: place.everywhere, found))
+
+
+def inspected_samples(problem: Problem, samples: int) -> int:
+    """So many samples, or as few as memory has room for; all of a full-batch method."""
+    if problem.method.full_batch:
+        return len(problem.x)
+    sizes = [math.prod(shape) for shape in problem.energy.network.shapes.values()]
+    return max(1, min(samples, _ENTRIES // sum(sizes), len(problem.x)))
+
+
+def inspected(
+    problem: Problem, params: Params, state: Any, samples: int
+) -> tuple[Array, dict, dict]:
+    """`inspect`, to be compiled."""
     energy, method, x, y, *_ = problem
-    sizes = [math.prod(shape) for shape in energy.network.shapes.values()]
-    samples = max(1, min(samples, _ENTRIES // sum(sizes)))
     rows = slice(None) if method.full_batch else slice(0, samples)
     clamped = target(energy, y[rows], x.dtype)
     states, z = method.states(energy, params, state, x[rows], clamped)
     energy = energy.at(params)
     total = energy.total(energy.terms(states, z), states, params)
-    found = total, energy.parts(states, z), energy.gaps(states, z)
-    place = problem.place
-    if place is None:
-        return found
-    return constrained(found, jax.tree.map(lambda _: place.everywhere, found))
+    return total, energy.parts(states, z), energy.gaps(states, z)
 
 
 @eqx.filter_jit
@@ -232,14 +252,8 @@ def evaluate(
     size = max(size // parts, 1) * parts
     whole = samples // size * size
 
-    def measure(x: Array, y: Array) -> tuple[Array, Array]:
-        states, z = energy.network.forward(params, x)
-        output = energy.network.output
-        loss = energy.loss_value(z[output], target(energy, y, x.dtype))
-        return loss * x.shape[0], metric(y, states[output]) * x.shape[0]
-
     def batch(sums: tuple[Array, Array], rows: tuple[Array, Array]) -> tuple[tuple, None]:
-        loss, hits = measure(*rows)
+        loss, hits = measured(energy, params, *rows)
         return (sums[0] + loss, sums[1] + hits), None
 
     zero = jnp.zeros((), x.dtype)
@@ -250,6 +264,14 @@ def evaluate(
     if whole < samples:
         sums, _ = batch(sums, (x[whole:], y[whole:]))
     return sums[0] / samples, sums[1] / samples
+
+
+def measured(energy: LiftedEnergy, params: Params, x: Array, y: Array) -> tuple[Array, Array]:
+    """Sums of the loss and of the metric over samples."""
+    states, z = energy.network.forward(params, x)
+    output = energy.network.output
+    loss = energy.loss_value(z[output], target(energy, y, x.dtype))
+    return loss * x.shape[0], metric(y, states[output]) * x.shape[0]
 
 
 @eqx.filter_jit

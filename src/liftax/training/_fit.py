@@ -23,6 +23,7 @@ from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
 from liftax.training._run import INSPECTED, Callback, Checkpoints, Run
 from liftax.training._stacking import Layers, divisible, layers
+from liftax.training._stages import Stages
 from liftax.training._stream import Stream
 
 
@@ -119,15 +120,16 @@ def fit(
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
     initial = _initial(params.params if isinstance(params, Result) else params, given, key, dtype)
-    problem = Problem(energy, method, x, y, transform, products, place)
+    stages = _stages(energy, given, place)
+    problem = Problem(energy, method, x, y, transform, products, place, None, stages is not None)
     own = jax.random.fold_in(key, 1)
     if descent is None:
-        problem, carry = _started(problem, initial, size, own)
+        problem, carry = _started(problem, initial, size, own, stages)
     else:
         carry = descent.begin(initial, own)
     if before is not None:
         carry = carry._replace(state=_continued(before.state, carry.state))
-    task = problem, given, descent
+    task = problem, given, descent or stages
     run = Run(task, carry, (source, check), seed, size, epochs, checkpoints)
     return run.go(progress, [callback] if callable(callback) else callback)
 
@@ -238,13 +240,24 @@ def _laid(
     return source, source.take(slice(max(size, INSPECTED) if few else None))
 
 
-def _started(problem: Problem, params: Params, size: int, key: Array) -> tuple[Problem, Carry]:
+def _stages(energy: LiftedEnergy, given: Layers, place: Placement | None) -> Stages | None:
+    """For layers that are to be divided and are no stack."""
+    if place is None or place.layers == 1 or given.stacking is not None:
+        return None
+    return Stages(energy, place)
+
+
+def _started(
+    problem: Problem, params: Params, size: int, key: Array, stages: Stages | None
+) -> tuple[Problem, Carry]:
     """The problem with its state's axes, and the first carry."""
     place = problem.place
     if place is None:
         return problem, start(problem, params, size, key)
     axes = state_axes(problem, params, len(problem.x) if problem.method.full_batch else size, key)
     problem = problem._replace(axes=axes)
+    if stages is not None:
+        return problem, stages.start(problem, params, size, key)
     where = of_weights(place, params, problem.copies)
     params = jax.tree.map(lambda p, s: place.put(np.asarray(p), s), params, where)
     # Keys of other devices than the mesh's would not meet its arrays.

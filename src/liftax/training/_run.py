@@ -41,6 +41,7 @@ from liftax.training._progress import Bar, Progress, Silent, on_terminal
 from liftax.training._result import Result
 from liftax.training._saver import Saver
 from liftax.training._stacking import Layers
+from liftax.training._stages import Stages
 from liftax.training._stream import Stream
 
 Callback = Callable[[History, Params], bool | None]
@@ -85,7 +86,7 @@ class Run:
 
     def __init__(
         self,
-        problem: tuple[Problem, Layers, StreamedDescent | None],
+        problem: tuple[Problem, Layers, StreamedDescent | Stages | None],
         carry: Carry,
         data: tuple[Stream | Batches, tuple[Array, Array] | None],
         seed: int,
@@ -93,7 +94,9 @@ class Run:
         epochs: int,
         checkpoints: Checkpoints | None,
     ):
-        self.problem, self.layers, self.descent = problem
+        self.problem, self.layers, own = problem
+        self.descent = own if isinstance(own, StreamedDescent) else None
+        self.stages = own if isinstance(own, Stages) else None
         self.carry = carry
         self.source, self.check = data
         self.stream = self.source if self.source.steps else None
@@ -129,7 +132,7 @@ class Run:
             self.saver.wait()
         return Result(
             self.layers.energy,
-            self.layers.plain(self.carry.params),
+            self.plain(),
             self.carry.state,
             self.history,
             reason,
@@ -168,10 +171,15 @@ class Run:
             if notice.came(self.step):
                 self.leave()
             # All of them are called, also those behind one that stops the run.
-            params = self.layers.plain(self.carry.params) if callbacks else {}
+            params = self.plain() if callbacks else {}
             if any([callback(self.history, params) for callback in callbacks]):
                 return Reason.STOPPED
         return Reason.COMPLETED
+
+    def plain(self) -> Params:
+        """The parameters for the user."""
+        params = self.carry.params
+        return self.layers.plain(params if self.stages is None else self.stages.plain(params))
 
     def epoch(self, number: int) -> tuple[Array, Array]:
         """Order and key."""
@@ -198,7 +206,8 @@ class Run:
     ) -> None:
         first, start, stop = (_number(t) for t in steps)
         span = Span(*order, first, start, stop, self.size)
-        self.carry = advance((problem, span), self.carry)
+        run = advance if self.stages is None else self.stages.advance
+        self.carry = run((problem, span), self.carry)
 
     def flow(
         self, stream: Stream | Batches, order: tuple[Array, Array], first: int, last: int
@@ -241,7 +250,8 @@ class Run:
         parts: dict[str, Array] = {}
         if self.descent is None:
             carry = self.carry
-            found = inspect(self.problem, carry.params, carry.state, INSPECTED)
+            look = inspect if self.stages is None else self.stages.inspect
+            found = look(self.problem, carry.params, carry.state, INSPECTED)
             value, parts, gaps = jax.device_get(found)  # at once: there is a number a layer
         else:
             value, gaps = jax.device_get(self.descent.look(self.carry))
@@ -250,7 +260,8 @@ class Run:
             row |= {f"{column}/{name}": value for name, value in self.layers.apart(found).items()}
         if self.check is not None:
             place = self.problem.place
-            loss, metric = evaluate(self.problem.energy, self.carry.params, *self.check, place)
+            look = evaluate if self.stages is None else self.stages.evaluate
+            loss, metric = look(self.problem.energy, self.carry.params, *self.check, place)
             name = "accuracy" if self.labels else "mse"
             row |= {"validation_loss": float(loss), f"validation_{name}": float(metric)}
         return row
@@ -294,6 +305,8 @@ class Run:
         place = self.problem.place
         if place is None:
             return jax.tree.map(jnp.asarray, tree)
+        if self.stages is not None:
+            return self.stages.laid(self.problem, tree)
         arrays = jax.tree.map(place.put, tree, placed(self.problem, tree))
         return settle(self.problem, arrays)  # a copy: the loop donates its buffers
 

@@ -9,7 +9,11 @@ from liftax.blocks import AbstractMetric, Euclidean, Jacobi, RedBlack, Solve
 from liftax.methods import AbstractMethod
 from liftax.networks import Params, Stacking
 from liftax.objectives import LiftedEnergy
-from liftax.parallel import Placement
+from liftax.parallel import Placement, busiest
+
+
+# The busiest stage's work against the mean that a division by itself allows.
+_UNEVEN = 1.25
 
 
 class Layers(NamedTuple):
@@ -47,26 +51,28 @@ def layers(
 ) -> tuple[LiftedEnergy, Layers]:
     """The energy that a run minimises: with stacks if wished, by default if the order allows it.
 
-    A placement that divides layers needs stacks whose copies it divides.
+    A placement that divides layers divides the copies of stacks; without these, nodes are on
+    stages.
 
     Raises:
         ValueError: if there are to be stacks and cannot be.
     """
     why, parts = _unsuited(method), 1 if place is None else place.layers
     found = None if wish is False or why else energy.stacked(parts)
-    if (wish or parts > 1) and found is None:
+    if wish and found is None:
         least = max(4, parts)
         why = why or f"the network has no run of {least} or more equal layers (or pairs of blocks)"
-        if parts > 1:
-            why = "stack is False" if wish is False else why
-            raise ValueError(f"mesh divides layers into {parts} parts, but {why}")
         raise ValueError(f"stack=True, but {why}; leave stack away")
     return (energy, Layers(energy)) if found is None else (found[0], Layers(energy, found[1]))
 
 
 def divisible(energy: LiftedEnergy, method: AbstractMethod, parts: int) -> bool:
-    """Whether a run can divide its layers into so many parts."""
-    return _unsuited(method) is None and energy.stacked(parts) is not None
+    """Whether a run can divide its layers into so many parts, with about as much work in each."""
+    if _unsuited(method) is not None:
+        return False
+    if energy.stacked(parts) is not None:
+        return True
+    return len(energy.network.nodes) >= parts and busiest(energy.network, parts) < _UNEVEN
 
 
 def _unsuited(method: AbstractMethod) -> str | None:

@@ -1,0 +1,263 @@
+"""A function computed by stages, each on devices of its own."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from liftax.parallel._cut import stages_of
+from liftax.parallel._flat import SHARED, Given, Operation, computed, flat
+
+
+class Leaf(NamedTuple):
+    """Where an array of the arguments or results is.
+
+    Attributes:
+        stage: `SHARED` (arguments) for all stages, -1 (results) for any.
+        spec: how it is divided there.
+        weights: whether it belongs to parameters, see `flat`.
+    """
+
+    stage: int
+    spec: PartitionSpec = PartitionSpec()
+    weights: bool = False
+
+
+class Sent(NamedTuple):
+    """Bytes that one call sends from a stage to another."""
+
+    start: int
+    end: int
+    size: int
+
+
+class _Program(NamedTuple):
+    """What a stage computes at a time.
+
+    Attributes:
+        stage: of it.
+        inputs: values.
+        outputs: values.
+        run: the compiled function.
+        last: values that nothing needs afterwards.
+    """
+
+    stage: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    run: Callable[..., Any]
+    last: tuple[int, ...]
+
+
+class Staged:
+    """A function as programs of the stages, and copies of what they need from each other.
+
+    A stage has one program for each level: the number of borders behind one another that its
+    values have passed. All programs of a level are started before any of the next, and nothing is
+    waited for, so that stages compute at the same time, and go ahead of each other as far as their
+    values allow.
+
+    Args:
+        function: of arrays in trees, to a tree of arrays.
+        arguments: arrays, or their shapes.
+        given: a tree of `Leaf` like the arguments.
+        wanted: makes one like the results from their shapes.
+        meshes: devices of each stage; the first ones of all belong together, and so on.
+
+    Raises:
+        ValueError: for a step that cannot be divided, see `flat`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        given: Any,
+        wanted: Callable[[Any], Any],
+        meshes: Sequence[Mesh],
+    ):
+        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        self._tree, self.meshes = jax.tree.structure(shapes), meshes
+        self._given = _leaves(given)
+        self._wanted = _leaves(wanted(shapes))
+        self._flat = flat(closed, [Given(leaf.stage, leaf.weights) for leaf in self._given])
+        stages = stages_of(
+            self._flat,
+            [leaf.stage for leaf in self._given],
+            [leaf.stage for leaf in self._wanted],
+            len(meshes),
+        )
+        self._programs = self._plan(stages)
+        self._held: dict[tuple[int, int], tuple[Array, Array]] = {}
+
+    def _plan(self, stages: list[int]) -> list[_Program]:
+        """Programs by level and stage, in the order in which they start."""
+        found, ends = self._flat, self._flat.outputs
+        origin = {v: leaf.stage for v, leaf in zip(found.inputs, self._given, strict=True)}
+        for operation, stage in zip(found.operations, stages, strict=True):
+            origin |= dict.fromkeys(operation.outputs, stage)
+        shared = {v: o for o in found.operations for v in o.outputs if origin[v] == SHARED}
+        # Results that every stage could compute are the first one's.
+        alike = list(dict.fromkeys(v for v in ends if isinstance(v, int) and v in shared))
+        self._origin = {**origin, **dict.fromkeys(alike, 0)}
+        groups = _levels(found.operations, stages, origin)
+        if alike:
+            groups.setdefault((0, 0), [])
+        order = sorted(groups)
+        pieces = [
+            _completed(groups[key], shared, alike if key == (0, 0) else []) for key in order
+        ]
+        taken = [[v for v in _inputs(p) if v not in found.constants] for p in pieces]
+        last = {value: place for place, values in enumerate(taken) for value in values}
+        needed = {v for v in ends if isinstance(v, int)}
+        specs = {v: e for v, e in zip(ends, self._wanted, strict=True) if isinstance(v, int)}
+        programs = []
+        for place, ((_, stage), piece) in enumerate(zip(order, pieces, strict=True)):
+            made = [v for operation in piece for v in operation.outputs]
+            kept = [v for v in made if self._origin[v] == stage]
+            kept = [v for v in kept if v in needed or last.get(v, place) > place]
+            where = [self._sharding(stage, specs.get(v)) for v in kept]
+            run = functools.partial(_run, piece, taken[place], kept, found.constants)
+            done = [v for v in taken[place] if last[v] == place and v not in needed]
+            given = (stage, tuple(taken[place]), tuple(kept))
+            programs.append(_Program(*given, jax.jit(run, out_shardings=where), tuple(done)))
+        return programs
+
+    def _sharding(self, stage: int, leaf: Leaf | None) -> NamedSharding | None:
+        if leaf is None or leaf.stage != stage:
+            return None
+        return NamedSharding(self.meshes[stage], leaf.spec)
+
+    @property
+    def sent(self) -> list[Sent]:
+        """What goes from one stage to another in a call."""
+        pairs = {(v, program.stage) for program in self._programs for v in program.inputs}
+        ends = zip(self._flat.outputs, self._wanted, strict=True)
+        pairs |= {(v, leaf.stage) for v, leaf in ends if isinstance(v, int) and leaf.stage >= 0}
+        kinds, origin = self._flat.kinds, self._origin
+        return sorted(
+            Sent(origin[v], end, kinds[v].size * kinds[v].dtype.itemsize)
+            for v, end in pairs
+            if origin[v] not in (SHARED, end)
+        )
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The results, each on its stage."""
+        inputs = dict(zip(self._flat.inputs, jax.tree.leaves(arguments), strict=True))
+        have: dict[int, dict[int, Array]] = {}
+        for value, leaf in zip(self._flat.inputs, self._given, strict=True):
+            if leaf.stage != SHARED:
+                have[value] = {leaf.stage: moved(inputs[value], self.meshes[leaf.stage])}
+
+        def at(value: int, stage: int) -> Array:
+            known, origin = have.setdefault(value, {}), self._origin[value]
+            if stage not in known and origin == SHARED:
+                known[stage] = self._copied(value, inputs[value], stage)
+            elif stage not in known:
+                known[stage] = moved(known[origin], self.meshes[stage])
+            return known[stage]
+
+        for program in self._programs:
+            given = [at(value, program.stage) for value in program.inputs]
+            for value, array in zip(program.outputs, program.run(*given), strict=True):
+                have[value] = {program.stage: array}
+            for value in program.last:
+                del have[value]
+        found = []
+        for value, leaf in zip(self._flat.outputs, self._wanted, strict=True):
+            if isinstance(value, int):
+                stage = leaf.stage if leaf.stage >= 0 else max(self._origin[value], 0)
+                found.append(at(value, stage))
+            else:
+                found.append(np.asarray(value.val, value.aval.dtype))
+        return jax.tree.unflatten(self._tree, found)
+
+    def _copied(self, value: int, array: Any, stage: int) -> Array:
+        """What all stages know, as it was copied before if it is the same array."""
+        held = self._held.get((value, stage))
+        if held is None or held[0] is not array:
+            held = (array, moved(array, self.meshes[stage]))
+            self._held[value, stage] = held
+        return held[1]
+
+
+def moved(array: Any, mesh: Mesh) -> Array:
+    """An array on the devices of a stage, divided as it was: copies from device to device.
+
+    A device that has its part already gives it without a copy.
+    """
+    if not isinstance(array, jax.Array) or not isinstance(array.sharding, NamedSharding):
+        host = np.asarray(array)
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        return jax.make_array_from_callback(host.shape, everywhere, lambda index: host[index])
+    devices = array.sharding.mesh.devices.reshape(mesh.devices.size, -1)
+    if array.sharding.device_set == set(mesh.devices.flat):
+        return array
+    own = {shard.device: shard.data for shard in array.addressable_shards}
+    parts = [
+        own[target] if target in own else jax.device_put(own[row[0]], target)
+        for row, target in zip(devices, mesh.devices.flat, strict=True)
+        if target.process_index == jax.process_index()
+    ]
+    where = NamedSharding(mesh, array.sharding.spec)
+    return jax.make_array_from_single_device_arrays(array.shape, where, parts)
+
+
+def _levels(
+    operations: Sequence[Operation], stages: list[int], origin: dict[int, int]
+) -> dict[tuple[int, int], list[Operation]]:
+    """Operations by how many borders their values have passed, and by stage."""
+    level: dict[int, int] = {}
+    groups: dict[tuple[int, int], list[Operation]] = {}
+    for operation, stage in zip(operations, stages, strict=True):
+        if stage == SHARED:
+            continue
+        values = [v for v in operation.inputs if isinstance(v, int)]
+        # Constants have no origin; what is shared lies on every stage.
+        steps = [level.get(v, 0) + (origin.get(v, SHARED) not in (stage, SHARED)) for v in values]
+        own = max(steps, default=0)
+        level |= dict.fromkeys(operation.outputs, own)
+        groups.setdefault((own, stage), []).append(operation)
+    return groups
+
+
+def _leaves(tree: Any) -> list[Leaf]:
+    return jax.tree.leaves(tree, is_leaf=lambda leaf: isinstance(leaf, Leaf))
+
+
+def _inputs(piece: Sequence[Operation]) -> list[int]:
+    """Values that operations read and do not make, each once."""
+    made = {v for operation in piece for v in operation.outputs}
+    read = (v for operation in piece for v in operation.inputs if isinstance(v, int))
+    return list(dict.fromkeys(v for v in read if v not in made))
+
+
+def _completed(
+    piece: list[Operation], shared: dict[int, Operation], wanted: Sequence[int]
+) -> list[Operation]:
+    """Operations with those before them that a stage computes for itself."""
+    found: dict[int, Operation] = {}
+    waiting = [*reversed(piece), *(shared[value] for value in wanted)]
+    while waiting:
+        first = waiting[-1]
+        before = [shared[v] for v in first.inputs if isinstance(v, int) and v in shared]
+        before = [operation for operation in before if id(operation) not in found]
+        if before:
+            waiting += before
+        else:
+            found.setdefault(id(first), waiting.pop())
+    return list(found.values())
+
+
+def _run(
+    operations: Sequence[Operation],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    constants: dict[int, Any],
+    *given: Array,
+) -> list[Array]:
+    return computed(operations, {**constants, **dict(zip(inputs, given, strict=True))}, outputs)

@@ -1,0 +1,217 @@
+"""Training whose layers lie on stages, each with programs of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from liftax.networks import Params
+from liftax.objectives import LiftedEnergy
+from liftax.parallel import DATA, SHARED, Leaf, Placement, Staged, node_stages
+from liftax.training._engine import (
+    Carry,
+    Problem,
+    Span,
+    begun,
+    inspected,
+    inspected_samples,
+    measured,
+    moved_on,
+)
+
+
+class Stages:
+    """The compiled parts of training, `advance` and others, by stages of consecutive nodes.
+
+    What a step computes is the method's; where, follows from where parameters, activations and what
+    the method remembers of each node are: all of a node on its stage.
+
+    Attributes:
+        place: whose axis ``"layer"`` counts the stages.
+        nodes: stage of every node.
+
+    Raises:
+        ValueError: for divided parameters, for more stages than nodes, and for a mesh in which
+            copies between stages would leave a process.
+    """
+
+    def __init__(self, energy: LiftedEnergy, place: Placement):
+        if place.sharded:
+            raise ValueError(
+                "mesh: parameters of layers on stages are not divided further; use sharded=False"
+            )
+        self.place, self.nodes = place, node_stages(energy.network, place.layers)
+        self.meshes = place.stages
+        self._known: dict[Any, Staged] = {}
+
+    def start(self, problem: Problem, params: Params, size: int, key: Array) -> Carry:
+        """As the engine's."""
+        count = len(problem.x) if problem.method.full_batch else size
+        rest: list[Any] = []
+
+        def first(params: Params, x: Array, y: Array, seed: Array) -> Any:
+            own = problem._replace(x=x, y=y)
+            carry = begun(own, params, count, jax.random.wrap_key_data(seed))
+            arrays, others = eqx.partition(carry, eqx.is_array)
+            rest.append(others)
+            return arrays
+
+        seed = np.asarray(jax.random.key_data(key))
+        x, y = (a[:count] for a in (problem.x, problem.y))
+        given = (params, x, y, seed)
+        where = (self._leaves(params, -1), *self._shared((x, y)), Leaf(SHARED))
+        run = Staged(first, given, where, lambda out: self._carry(problem, out), self.meshes)
+        return eqx.combine(run(*given), rest[0])
+
+    def advance(self, work: tuple[Problem, Span], carry: Carry) -> Carry:
+        """As the engine's; without any step, one is computed in vain, so that all is compiled."""
+        problem, span = work
+        arrays, rest = eqx.partition(carry, eqx.is_array)
+        key = _key_data(span.key)
+
+        def step(arrays: Any, x: Array, y: Array, order: Array, key: Array, t: Any) -> Any:
+            own = problem._replace(x=x, y=y)
+            now = span._replace(order=order, key=jax.random.wrap_key_data(key), first=t[1])
+            moved = moved_on(own, now, t[0], eqx.combine(arrays, rest))
+            return eqx.filter(moved, eqx.is_array)
+
+        first, start, stop = (int(t) for t in (span.first, span.start, span.stop))
+        ticks = [np.array([t, first], np.int32) for t in range(start, stop)]
+        given = (arrays, problem.x, problem.y, span.order, key)
+        where = (
+            self._carry(problem, arrays),
+            *self._shared((problem.x, problem.y)),
+            *(Leaf(SHARED), Leaf(SHARED), Leaf(SHARED)),
+        )
+
+        def wanted(out: Any) -> Any:
+            return self._carry(problem, out)
+
+        program = self._program("advance", step, (*given, np.zeros(2, np.int32)), where, wanted)
+        if not ticks:
+            jax.block_until_ready(program(*given, np.array([start, first], np.int32)))
+        for tick in ticks:
+            given = (program(*given, tick), *given[1:])
+        return eqx.combine(given[0], rest)
+
+    def inspect(
+        self, problem: Problem, params: Params, state: Any, samples: int
+    ) -> tuple[Array, dict, dict]:
+        """As the engine's."""
+        arrays, rest = eqx.partition(state, eqx.is_array)
+        count = inspected_samples(problem, samples)
+        x, y = (a[:count] for a in (problem.x, problem.y))
+
+        def look(params: Params, arrays: Any, x: Array, y: Array) -> Any:
+            own = problem._replace(x=x, y=y)
+            return inspected(own, params, eqx.combine(arrays, rest), len(x))
+
+        carried = self._carry(problem, Carry(params, arrays, ()))
+        where = (carried.params, carried.state, *self._shared((x, y)))
+        given = (params, arrays, x, y)
+        return self._program("inspect", look, given, where, _anywhere)(*given)
+
+    def evaluate(
+        self, energy: LiftedEnergy, params: Params, x: Array, y: Array, place: Placement
+    ) -> tuple[Array, Array]:
+        """As the engine's; while a stage has one batch the stage before has the next."""
+        size = max(1, min(len(x), _BATCH))
+        sums = []
+        for begin in range(0, len(x), size):
+            rows = x[begin : begin + size], y[begin : begin + size]
+            where = (self._leaves(params, -1), *self._shared(rows))
+
+            def look(params: Params, x: Array, y: Array) -> Any:
+                return measured(energy, params, x, y)
+
+            given = (params, *rows)
+            sums.append(self._program("evaluate", look, given, where, _anywhere)(*given))
+        loss, metric = (np.sum([np.asarray(s[k]) for s in sums]) / len(x) for k in (0, 1))
+        return loss, metric
+
+    def laid(self, problem: Problem, tree: Carry) -> Carry:
+        """A carry from the host on the stages."""
+
+        def put(leaf: Any, where: Leaf) -> Array:
+            stage = max(where.stage, 0)
+            return self.place.put(leaf, NamedSharding(self.meshes[stage], where.spec))
+
+        return jax.tree.map(put, tree, self._carry(problem, tree))
+
+    def plain(self, params: Params) -> Params:
+        """Parameters for the user, on all devices."""
+        place = self.place
+        return jax.tree.map(
+            lambda p: place.put(np.asarray(p.addressable_data(0)), place.everywhere), params
+        )
+
+    def sent(self) -> int:
+        """Bytes that pass between stages in a step."""
+        (found,) = (run for key, run in self._known.items() if key[0] == "advance")
+        return sum(sent.size for sent in found.sent)
+
+    def _program(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        given: tuple[Any, ...],
+        where: Any,
+        wanted: Callable[[Any], Any],
+    ) -> Staged:
+        kinds = tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(given))
+        if (name, kinds) not in self._known:
+            self._known[name, kinds] = Staged(function, given, where, wanted, self.meshes)
+        return self._known[name, kinds]
+
+    def _carry(self, problem: Problem, carry: Carry) -> Any:
+        """Where all of a carry is: what belongs to no node on any stage, the sums on the last."""
+        last = Leaf(len(self.meshes) - 1)
+        return Carry(
+            self._leaves(carry.params, -1),
+            self._leaves(carry.state, problem.axes),
+            jax.tree.map(lambda _: last, carry.totals),
+        )
+
+    def _leaves(self, tree: Any, axes: Any) -> Any:
+        axes = jax.tree.map(lambda _: -1, tree) if axes == -1 else axes
+
+        def leaf(path: Any, _: Any, axis: int) -> Leaf:
+            stage = self._stage(path)
+            if axis >= 0:
+                return Leaf(stage, PartitionSpec(*[None] * axis, DATA))
+            return Leaf(stage, weights=stage >= 0)
+
+        return jax.tree_util.tree_map_with_path(leaf, tree, axes)
+
+    def _stage(self, path: Any) -> int:
+        """Of the node that a leaf belongs to."""
+        for key in path:
+            if isinstance(key, jax.tree_util.DictKey):
+                # An edge, such as of probes, is called a->b.0 and belongs to b.
+                name = str(key.key).split("->")[-1]
+                names = (name, name.rsplit(".", 1)[0])
+                found = [self.nodes[n] for n in names if n in self.nodes]
+                if found:
+                    return found[0]
+        return SHARED
+
+    def _shared(self, arrays: tuple[Any, ...]) -> tuple[Leaf, ...]:
+        return tuple(Leaf(SHARED) for _ in arrays)
+
+
+# Samples of an evaluated batch.
+_BATCH = 256
+
+
+def _anywhere(out: Any) -> Any:
+    return jax.tree.map(lambda _: Leaf(-1), out)
+
+
+@jax.jit
+def _key_data(key: Array) -> Array:
+    return jax.random.key_data(key)
