@@ -13,7 +13,8 @@ def stages_of(flat: Flat, given: list[int], wanted: list[int], count: int) -> li
 
     Among all choices with $0\le l_o<K$ that leave the operations of one stage there, the least
 
-    $$\sum_v b_v\,\big(\max_{o\in R(v)}l_o - l_v\big)_+ + b_v\,\big(l_v - \min_{o\in R(v)}l_o\big)_+$$
+    $$\sum_v b_v\Big[\big(\max_{o\in R(v)}l_o - l_v\big)_+
+      + \big(l_v - \min_{o\in R(v)}l_o\big)_+\Big]$$
 
     over the values $v$ of $b_v$ bytes, made on the stage $l_v$ and read by the operations $R(v)$:
     bytes times the stages that they pass. As stages stand in a row it falls apart into $K-1$

@@ -109,7 +109,7 @@ class _Flattening:
         return len(self.kinds) - 1
 
     def walk(self, closed: Any, inputs: Sequence[Any], whole: bool = False) -> list[Any]:
-        """Write down a jaxpr for these inputs, loops as they are if `whole`; returns its outputs."""
+        """Write down a jaxpr, loops as they are if `whole`; returns its outputs."""
         jaxpr, known = closed.jaxpr, dict(zip(closed.jaxpr.invars, inputs, strict=True))
         for var, constant in zip(jaxpr.constvars, closed.consts, strict=True):
             known[var] = self.value(var.aval, SHARED)
@@ -244,7 +244,11 @@ def _parts(body: Any, sizes: tuple[int, int]) -> list[_Part]:
         for group in list(groups):
             if joined & group[1] or equations & group[2]:
                 groups.remove(group)
-                results, inputs, equations = results | group[0], inputs | group[1], equations | group[2]
+                results, inputs, equations = (
+                    results | group[0],
+                    inputs | group[1],
+                    equations | group[2],
+                )
                 joined = inputs - set(range(constants))
         groups.append((results, inputs, equations))
     return [_part(body, sizes, *group) for group in groups]

@@ -70,7 +70,7 @@ class Placement:
         names = self.mesh.axis_names
         if any(size > 1 for n, size in self.mesh.shape.items() if n not in (DATA, LAYER)):
             raise ValueError(
-                f"mesh has the axes {names}; layers on stages take \"data\" and \"layer\" only"
+                f'mesh has the axes {names}; layers on stages take "data" and "layer" only'
             )
         order = [names.index(DATA), *(k for k, name in enumerate(names) if name != DATA)]
         grid = self.mesh.devices.transpose(order).reshape(self.parts, -1)
@@ -78,7 +78,7 @@ class Placement:
             if len({device.process_index for device in row}) > 1:
                 raise ValueError(
                     "mesh: layers that are not equal are divided within a process only; let the "
-                    "axis \"layer\" run over devices of one process, and \"data\" over processes"
+                    'axis "layer" run over devices of one process, and "data" over processes'
                 )
         return [Mesh(column, (DATA,)) for column in grid.T]
 

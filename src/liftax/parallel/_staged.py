@@ -108,9 +108,7 @@ class Staged:
         if alike:
             groups.setdefault((0, 0), [])
         order = sorted(groups)
-        pieces = [
-            _completed(groups[key], shared, alike if key == (0, 0) else []) for key in order
-        ]
+        pieces = [_completed(groups[key], shared, alike if key == (0, 0) else []) for key in order]
         taken = [[v for v in _inputs(p) if v not in found.constants] for p in pieces]
         last = {value: place for place, values in enumerate(taken) for value in values}
         needed = {v for v in ends if isinstance(v, int)}
@@ -194,7 +192,7 @@ def moved(array: Any, mesh: Mesh) -> Array:
         host = np.asarray(array)
         everywhere = NamedSharding(mesh, PartitionSpec())
         return jax.make_array_from_callback(host.shape, everywhere, lambda index: host[index])
-    devices = array.sharding.mesh.devices.reshape(mesh.devices.size, -1)
+    devices = np.asarray(array.sharding.mesh.devices).reshape(mesh.devices.size, -1)
     if array.sharding.device_set == set(mesh.devices.flat):
         return array
     own = {shard.device: shard.data for shard in array.addressable_shards}

@@ -23,7 +23,7 @@ from liftax.training._prepare import Data, checked, parts, prepare
 from liftax.training._result import Result
 from liftax.training._run import INSPECTED, Callback, Checkpoints, Run
 from liftax.training._stacking import Layers, divisible, layers
-from liftax.training._stages import Stages
+from liftax.training._stages import Stages, stages_for
 from liftax.training._stream import Stream
 
 
@@ -120,7 +120,7 @@ def fit(
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
     initial = _initial(params.params if isinstance(params, Result) else params, given, key, dtype)
-    stages = _stages(energy, given, place)
+    stages = stages_for(energy, given, place)
     problem = Problem(energy, method, x, y, transform, products, place, None, stages is not None)
     own = jax.random.fold_in(key, 1)
     if descent is None:
@@ -238,13 +238,6 @@ def _laid(
         source = source._replace(place=place, steps=steps)
     few = source.steps or in_parts
     return source, source.take(slice(max(size, INSPECTED) if few else None))
-
-
-def _stages(energy: LiftedEnergy, given: Layers, place: Placement | None) -> Stages | None:
-    """For layers that are to be divided and are no stack."""
-    if place is None or place.layers == 1 or given.stacking is not None:
-        return None
-    return Stages(energy, place)
 
 
 def _started(

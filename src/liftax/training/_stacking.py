@@ -11,7 +11,6 @@ from liftax.networks import Params, Stacking
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement, busiest
 
-
 # The busiest stage's work against the mean that a division by itself allows.
 _UNEVEN = 1.25
 

@@ -23,6 +23,10 @@ from liftax.training._engine import (
     measured,
     moved_on,
 )
+from liftax.training._stacking import Layers
+
+# Samples of an evaluated batch.
+_BATCH = 256
 
 
 class Stages:
@@ -64,7 +68,7 @@ class Stages:
         seed = np.asarray(jax.random.key_data(key))
         x, y = (a[:count] for a in (problem.x, problem.y))
         given = (params, x, y, seed)
-        where = (self._leaves(params, -1), *self._shared((x, y)), Leaf(SHARED))
+        where = (self._leaves(params, -1), *[Leaf(SHARED)] * 3)
         run = Staged(first, given, where, lambda out: self._carry(problem, out), self.meshes)
         return eqx.combine(run(*given), rest[0])
 
@@ -72,32 +76,39 @@ class Stages:
         """As the engine's; without any step, one is computed in vain, so that all is compiled."""
         problem, span = work
         arrays, rest = eqx.partition(carry, eqx.is_array)
-        key = _key_data(span.key)
+        given = (problem.x, problem.y, span.order, _key_data(span.key))
+        first, start, stop = (int(t) for t in (span.first, span.start, span.stop))
+        ticks = [np.array([t, first], np.int32) for t in range(start, max(stop, start + 1))]
+        program = self._step(problem, span.size, rest, (arrays, *given, ticks[0]))
+        if start == stop:
+            jax.block_until_ready(program(arrays, *given, ticks.pop()))
+        for tick in ticks:
+            arrays = program(arrays, *given, tick)
+        return eqx.combine(arrays, rest)
 
-        def step(arrays: Any, x: Array, y: Array, order: Array, key: Array, t: Any) -> Any:
+    def sent(self, problem: Problem, carry: Carry, size: int) -> int:
+        """Bytes that pass from stage to stage in a step, for the shapes of samples and a carry."""
+        arrays, rest = eqx.partition(carry, _is_shape)
+        order, seed = (jax.ShapeDtypeStruct((n,), t) for n, t in ((size, int), (2, np.uint32)))
+        tick = jax.ShapeDtypeStruct((2,), np.int32)
+        given = (arrays, problem.x, problem.y, order, seed, tick)
+        return sum(sent.size for sent in self._step(problem, size, rest, given).sent)
+
+    def _step(self, problem: Problem, size: int, rest: Any, given: tuple[Any, ...]) -> Staged:
+        """The program of (arrays of the carry, x, y, order, key, step and the first at hand)."""
+
+        def step(arrays: Any, x: Array, y: Array, order: Array, key: Array, tick: Any) -> Any:
             own = problem._replace(x=x, y=y)
-            now = span._replace(order=order, key=jax.random.wrap_key_data(key), first=t[1])
-            moved = moved_on(own, now, t[0], eqx.combine(arrays, rest))
+            number, first = tick
+            span = Span(order, jax.random.wrap_key_data(key), first, number, number + 1, size)
+            moved = moved_on(own, span, number, eqx.combine(arrays, rest))
             return eqx.filter(moved, eqx.is_array)
 
-        first, start, stop = (int(t) for t in (span.first, span.start, span.stop))
-        ticks = [np.array([t, first], np.int32) for t in range(start, stop)]
-        given = (arrays, problem.x, problem.y, span.order, key)
-        where = (
-            self._carry(problem, arrays),
-            *self._shared((problem.x, problem.y)),
-            *(Leaf(SHARED), Leaf(SHARED), Leaf(SHARED)),
-        )
+        def lies(carry: Any) -> Any:
+            return self._carry(problem, carry)
 
-        def wanted(out: Any) -> Any:
-            return self._carry(problem, out)
-
-        program = self._program("advance", step, (*given, np.zeros(2, np.int32)), where, wanted)
-        if not ticks:
-            jax.block_until_ready(program(*given, np.array([start, first], np.int32)))
-        for tick in ticks:
-            given = (program(*given, tick), *given[1:])
-        return eqx.combine(given[0], rest)
+        where = (lies(given[0]), *[Leaf(SHARED)] * 5)
+        return self._program("step", step, given, where, lies)
 
     def inspect(
         self, problem: Problem, params: Params, state: Any, samples: int
@@ -111,25 +122,23 @@ class Stages:
             own = problem._replace(x=x, y=y)
             return inspected(own, params, eqx.combine(arrays, rest), len(x))
 
-        carried = self._carry(problem, Carry(params, arrays, ()))
-        where = (carried.params, carried.state, *self._shared((x, y)))
+        of_state = self._leaves(arrays, problem.axes)
+        where = (self._leaves(params, -1), of_state, *[Leaf(SHARED)] * 2)
         given = (params, arrays, x, y)
         return self._program("inspect", look, given, where, _anywhere)(*given)
 
     def evaluate(
-        self, energy: LiftedEnergy, params: Params, x: Array, y: Array, place: Placement
+        self, energy: LiftedEnergy, params: Params, x: Array, y: Array, place: Placement | None
     ) -> tuple[Array, Array]:
         """As the engine's; while a stage has one batch the stage before has the next."""
-        size = max(1, min(len(x), _BATCH))
+
+        def look(params: Params, x: Array, y: Array) -> Any:
+            return measured(energy, params, x, y)
+
+        where = (self._leaves(params, -1), *[Leaf(SHARED)] * 2)
         sums = []
-        for begin in range(0, len(x), size):
-            rows = x[begin : begin + size], y[begin : begin + size]
-            where = (self._leaves(params, -1), *self._shared(rows))
-
-            def look(params: Params, x: Array, y: Array) -> Any:
-                return measured(energy, params, x, y)
-
-            given = (params, *rows)
+        for begin in range(0, len(x), _BATCH):
+            given = (params, x[begin : begin + _BATCH], y[begin : begin + _BATCH])
             sums.append(self._program("evaluate", look, given, where, _anywhere)(*given))
         loss, metric = (np.sum([np.asarray(s[k]) for s in sums]) / len(x) for k in (0, 1))
         return loss, metric
@@ -149,11 +158,6 @@ class Stages:
         return jax.tree.map(
             lambda p: place.put(np.asarray(p.addressable_data(0)), place.everywhere), params
         )
-
-    def sent(self) -> int:
-        """Bytes that pass between stages in a step."""
-        (found,) = (run for key, run in self._known.items() if key[0] == "advance")
-        return sum(sent.size for sent in found.sent)
 
     def _program(
         self,
@@ -200,12 +204,16 @@ class Stages:
                     return found[0]
         return SHARED
 
-    def _shared(self, arrays: tuple[Any, ...]) -> tuple[Leaf, ...]:
-        return tuple(Leaf(SHARED) for _ in arrays)
+
+def stages_for(energy: LiftedEnergy, given: Layers, place: Placement | None) -> Stages | None:
+    """Stages for layers that are to be divided and are no stack."""
+    if place is None or place.layers == 1 or given.stacking is not None:
+        return None
+    return Stages(energy, place)
 
 
-# Samples of an evaluated batch.
-_BATCH = 256
+def _is_shape(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 def _anywhere(out: Any) -> Any:

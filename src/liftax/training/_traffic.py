@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -11,8 +12,9 @@ from liftax.methods import AbstractMethod
 from liftax.networks import Network
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement
-from liftax.training._engine import Problem, Span, advance, placed, start, state_axes
+from liftax.training._engine import Carry, Problem, Span, advance, begun, placed, state_axes
 from liftax.training._stacking import layers
+from liftax.training._stages import Stages, stages_for
 
 _SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s64": 8, "u64": 8, "f64": 8}
 _KINDS = {
@@ -38,6 +40,8 @@ class Traffic(NamedTuple):
         gathered: from all devices (all-gather).
         shifted: from a neighbour (collective-permute).
         exchanged: all to all.
+        passed: from stage to stage, of all devices together, where layers that are not equal are
+            divided; what the programs of a stage send among its devices is not counted then.
     """
 
     reduced: int = 0
@@ -45,6 +49,7 @@ class Traffic(NamedTuple):
     gathered: int = 0
     shifted: int = 0
     exchanged: int = 0
+    passed: int = 0
 
 
 def step_traffic(
@@ -63,7 +68,10 @@ def step_traffic(
     Raises:
         ValueError: for a batch that the devices cannot divide.
     """
-    return traffic(step_program(energy, method, batch_size, place))
+    given = _given(energy, method, batch_size, place)
+    if given.stages is not None:
+        return Traffic(passed=given.stages.sent(given.problem, given.carry, batch_size))
+    return traffic(_program(given, place))
 
 
 def traffic(program: str) -> Traffic:
@@ -81,34 +89,56 @@ def step_program(
     energy: LiftedEnergy | Network, method: AbstractMethod, batch_size: int, place: Placement
 ) -> str:
     """The text of the program that `fit` compiles for one step."""
+    return _program(_given(energy, method, batch_size, place), place)
+
+
+class _Given(NamedTuple):
+    """The shapes of a run, and its stages if it has any."""
+
+    problem: Problem
+    carry: Carry
+    size: int
+    stages: Stages | None
+
+
+def _given(
+    energy: LiftedEnergy | Network, method: AbstractMethod, batch_size: int, place: Placement
+) -> _Given:
     place.check(batch_size, "batch_size")
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
-    energy, _ = layers(energy, method, None, place)
+    energy, found = layers(energy, method, None, place)
+    stages = stages_for(energy, found, place)
     shapes, output = energy.network.shapes, energy.network.output
     key = jax.random.key(0)
     x: Any = jax.ShapeDtypeStruct((batch_size, *energy.network.input_shape), jnp.float32)
     y: Any = jax.ShapeDtypeStruct((batch_size, *shapes[output]), jnp.float32)
-    problem: Any = Problem(energy, method, x, y, None, None, place)
+    problem = Problem(energy, method, x, y, None, None, place, None, stages is not None)
     params = jax.eval_shape(energy.network.init, key)
     problem = problem._replace(axes=state_axes(problem, params, batch_size, key))
-
-    def structs(tree: Any, where: Any) -> Any:
-        return jax.tree.map(
-            lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), tree, where
-        )
-
-    carry = jax.eval_shape(
-        lambda p, x, y: start(problem._replace(x=x, y=y), p, batch_size, key), params, x, y
+    carry = eqx.filter_eval_shape(
+        lambda p, x, y: begun(problem._replace(x=x, y=y), p, batch_size, key), params, x, y
     )
-    carry = structs(carry, placed(problem, carry))
     if not method.full_batch:
         x, y = (jax.ShapeDtypeStruct((1, *a.shape), a.dtype) for a in (x, y))
-    axis = 0 if method.full_batch else 1
-    x, y = (jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place.samples(axis)) for a in (x, y))
+    return _Given(problem._replace(x=x, y=y), carry, batch_size, stages)
+
+
+def _program(given: _Given, place: Placement) -> str:
+    problem, size = given.problem, given.size
+    carry, rest = eqx.partition(given.carry, lambda a: isinstance(a, jax.ShapeDtypeStruct))
+    where = placed(problem, carry)
+    carry = jax.tree.map(
+        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), carry, where
+    )
+    samples = place.samples(0 if problem.method.full_batch else 1)
+    x, y = (
+        jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=samples) for a in (problem.x, problem.y)
+    )
 
     def step(x: Any, y: Any, carry: Any) -> Any:
         zero, one = jnp.int32(0), jnp.int32(1)
-        span = Span(jnp.arange(batch_size), key, zero, zero, one, batch_size)
-        return advance((problem._replace(x=x, y=y), span), carry)
+        span = Span(jnp.arange(size), jax.random.key(0), zero, zero, one, size)
+        out = advance((problem._replace(x=x, y=y), span), eqx.combine(carry, rest))
+        return eqx.filter(out, eqx.is_array)
 
     return jax.jit(step).lower(x, y, carry).compile().as_text() or ""
