@@ -5,10 +5,8 @@ from liftax.parallel._cost import Cost as Cost
 from liftax.parallel._cost import Machine as Machine
 from liftax.parallel._cost import descent_cost as descent_cost
 from liftax.parallel._cost import gradient_cost as gradient_cost
-from liftax.parallel._flat import SHARED as SHARED
 from liftax.parallel._node_stages import busiest as busiest
 from liftax.parallel._node_stages import node_stages as node_stages
-from liftax.parallel._placement import DATA as DATA
 from liftax.parallel._placement import Placement as Placement
 from liftax.parallel._placement import constrained as constrained
 from liftax.parallel._placement import of_weights as of_weights

@@ -84,6 +84,8 @@ def flat(closed: Any, given: Sequence[Given]) -> Flat:
     for kind, known in zip(closed.in_avals, given, strict=True):
         home = known.stage if known.weights or known.stage == SHARED else NONE
         inputs.append(found.value(kind, home))
+        if home == SHARED and kind.size == 1:
+            found.neutral.add(inputs[-1])
     outputs = found.walk(closed, inputs)
     used = {v for v in outputs if isinstance(v, int)}
     kept = []
@@ -100,6 +102,7 @@ class _Flattening:
     def __init__(self) -> None:
         self.kinds: list[Any] = []
         self.homes: list[int] = []
+        self.neutral: set[int] = set()  # made of literals, or single numbers that all know
         self.operations: list[Operation] = []
         self.constants: dict[int, Any] = {}
 
@@ -146,18 +149,23 @@ class _Flattening:
         return {self.homes[v] for v in given if isinstance(v, int)} - {SHARED, NONE}
 
     def _add(self, equation: Any, given: list[Any], kinds: list[Any]) -> tuple[int, ...]:
-        homes = {self.homes[v] for v in given if isinstance(v, int)} - {SHARED}
-        stages = homes - {NONE}
+        values = [v for v in given if isinstance(v, int)]
+        stages = self._stages(values)
+        everywhere = all(self.homes[v] == SHARED for v in values)
         # Weights of several stages are copied to where it is cheapest.
-        stage = SHARED if not homes else stages.pop() if len(stages) == 1 else NONE
-        own = homes == {stage}
-        outputs = tuple(
-            self.value(kind, SHARED if not homes else stage if own and kind.size > 1 else NONE)
-            for kind in kinds
-        )
-        new = Operation(equation.primitive, equation.params, tuple(given), outputs, stage)
+        stage = SHARED if everywhere else stages.pop() if len(stages) == 1 else NONE
+        # Samples and other data that all stages are given make more than weights of them.
+        neutral = [v in self.neutral for v in values]
+        own = all(n or self.homes[v] == stage for v, n in zip(values, neutral, strict=True))
+        outputs = []
+        for kind in kinds:
+            home = SHARED if everywhere else stage if own and kind.size > 1 else NONE
+            outputs.append(self.value(kind, home))
+            if everywhere and (all(neutral) or kind.size == 1):
+                self.neutral.add(outputs[-1])
+        new = Operation(equation.primitive, equation.params, tuple(given), tuple(outputs), stage)
         self.operations.append(new)
-        return outputs
+        return new.outputs
 
     def _loop(self, params: dict[str, Any], given: list[Any]) -> list[Any]:
         """A loop of a known number of turns, as the independent ones that it is made of."""

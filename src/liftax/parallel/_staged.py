@@ -10,19 +10,19 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from liftax.parallel._cut import stages_of
-from liftax.parallel._flat import SHARED, Given, Operation, computed, flat
+from liftax.parallel._flat import NONE, SHARED, Given, Operation, computed, flat
 
 
 class Leaf(NamedTuple):
     """Where an array of the arguments or results is.
 
     Attributes:
-        stage: `SHARED` (arguments) for all stages, -1 (results) for any.
+        stage: None for arguments that all stages are given, and for results on any of them.
         spec: how it is divided there.
         weights: whether it belongs to parameters, see `flat`.
     """
 
-    stage: int
+    stage: int | None
     spec: PartitionSpec = PartitionSpec()
     weights: bool = False
 
@@ -84,20 +84,19 @@ class Staged:
         self._tree, self.meshes = jax.tree.structure(shapes), meshes
         self._given = _leaves(given)
         self._wanted = _leaves(wanted(shapes))
-        self._flat = flat(closed, [Given(leaf.stage, leaf.weights) for leaf in self._given])
-        stages = stages_of(
-            self._flat,
-            [leaf.stage for leaf in self._given],
-            [leaf.stage for leaf in self._wanted],
-            len(meshes),
-        )
+        given_on = [SHARED if leaf.stage is None else leaf.stage for leaf in self._given]
+        wanted_on = [NONE if leaf.stage is None else leaf.stage for leaf in self._wanted]
+        known = zip(given_on, self._given, strict=True)
+        self._flat = flat(closed, [Given(stage, leaf.weights) for stage, leaf in known])
+        self._origin = dict(zip(self._flat.inputs, given_on, strict=True))
+        stages = stages_of(self._flat, given_on, wanted_on, len(meshes))
         self._programs = self._plan(stages)
         self._held: dict[tuple[int, int], tuple[Array, Array]] = {}
 
     def _plan(self, stages: list[int]) -> list[_Program]:
         """Programs by level and stage, in the order in which they start."""
         found, ends = self._flat, self._flat.outputs
-        origin = {v: leaf.stage for v, leaf in zip(found.inputs, self._given, strict=True)}
+        origin = self._origin
         for operation, stage in zip(found.operations, stages, strict=True):
             origin |= dict.fromkeys(operation.outputs, stage)
         shared = {v: o for o in found.operations for v in o.outputs if origin[v] == SHARED}
@@ -135,7 +134,8 @@ class Staged:
         """What goes from one stage to another in a call."""
         pairs = {(v, program.stage) for program in self._programs for v in program.inputs}
         ends = zip(self._flat.outputs, self._wanted, strict=True)
-        pairs |= {(v, leaf.stage) for v, leaf in ends if isinstance(v, int) and leaf.stage >= 0}
+        placed = {(v, leaf.stage) for v, leaf in ends if isinstance(v, int)}
+        pairs |= {(v, stage) for v, stage in placed if stage is not None}
         kinds, origin = self._flat.kinds, self._origin
         return sorted(
             Sent(origin[v], end, kinds[v].size * kinds[v].dtype.itemsize)
@@ -148,7 +148,7 @@ class Staged:
         inputs = dict(zip(self._flat.inputs, jax.tree.leaves(arguments), strict=True))
         have: dict[int, dict[int, Array]] = {}
         for value, leaf in zip(self._flat.inputs, self._given, strict=True):
-            if leaf.stage != SHARED:
+            if leaf.stage is not None:
                 have[value] = {leaf.stage: moved(inputs[value], self.meshes[leaf.stage])}
 
         def at(value: int, stage: int) -> Array:
@@ -168,7 +168,7 @@ class Staged:
         found = []
         for value, leaf in zip(self._flat.outputs, self._wanted, strict=True):
             if isinstance(value, int):
-                stage = leaf.stage if leaf.stage >= 0 else max(self._origin[value], 0)
+                stage = max(self._origin[value], 0) if leaf.stage is None else leaf.stage
                 found.append(at(value, stage))
             else:
                 found.append(np.asarray(value.val, value.aval.dtype))

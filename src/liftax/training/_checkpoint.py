@@ -1,7 +1,8 @@
 """Checkpoints: one file per saved step, the newest valid one continues the run.
 
 Of several processes the first writes that file, and each one its part of what holds samples, as
-``step-00000120.part-1-of-2.safetensors``; the step is complete when all of them are there.
+``step-00000120.part-1-of-2.safetensors``; the step is complete when all of them are there. A
+descent that streams writes such parts one after the other.
 
 ``step-00000120.safetensors`` holds the leaves of a tree under their paths, and as texts the
 format's version, the step, the run's fingerprint and what else was noted, in JSON. A file appears
@@ -12,6 +13,7 @@ import dataclasses
 import json
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +27,8 @@ _NAME = re.compile(r"step-(\d{8,})\.safetensors")
 _PART = re.compile(r"step-(\d{8,})\.part-(\d+)-of-(\d+)\.safetensors")
 _FORMAT = "liftax checkpoint 1"
 
+Rows = Callable[[str, int, np.ndarray], None]
+
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
@@ -36,12 +40,12 @@ class Checkpoint:
 
 
 class Part(NamedTuple):
-    """What one of several processes writes of the arrays that hold samples.
+    """Some rows of the arrays that hold samples: what one of several processes writes.
 
     Attributes:
         arrays: its rows, by the names of the leaves.
         starts: first row of each, and the axis of the rows.
-        process: number of this process.
+        process: number of this process, or part.
         processes: how many there are.
         life: a word that the files of one run share.
     """
@@ -106,19 +110,19 @@ def save_checkpoint(
     if part is not None:
         texts |= {"parts": str(part.processes), "life": part.life}
     write_bytes(folder / f"step-{step:08d}.safetensors", encode(arrays, texts))
-    _rotate(folder, step, keep, 0 if part is None else part.processes)
+    _rotate(folder, step, keep, part is not None)
 
 
-def _rotate(folder: Path, step: int, keep: int, processes: int) -> None:
+def _rotate(folder: Path, step: int, keep: int, divided: bool) -> None:
     """Remove all but the newest complete steps, and what later steps and killed processes left."""
     files, parts = _files(folder), _parts(folder)
     # With several processes this step may still lack the parts of others.
-    whole = [n for n in files if n <= step and (not processes or _complete(folder, n))]
+    whole = [n for n in files if n <= step and (not divided or _complete(folder, n))]
     oldest = sorted(whole)[-keep] if len(whole) >= keep else 0
     for number, path in [*files.items(), *parts]:
         if not oldest <= number <= step:
             path.unlink(missing_ok=True)
-    if not processes:  # otherwise another process may be writing
+    if jax.process_count() == 1:  # otherwise another process may be writing
         for path in folder.glob(".step-*.tmp"):
             path.unlink(missing_ok=True)
 
@@ -135,7 +139,9 @@ def _complete(folder: Path, step: int) -> bool:
     return any(int(m[3]) == sum(m[3] == other[3] for other in matches) for m in matches)
 
 
-def latest_checkpoint(folder: str | Path, like: Any, fingerprint: str) -> Checkpoint | None:
+def latest_checkpoint(
+    folder: str | Path, like: Any, fingerprint: str, rows: Rows | None = None
+) -> Checkpoint | None:
     """The newest valid checkpoint of a folder; None if it holds no checkpoint at all.
 
     A damaged file is passed over with a warning.
@@ -144,6 +150,9 @@ def latest_checkpoint(folder: str | Path, like: Any, fingerprint: str) -> Checkp
         folder: where `save_checkpoint` wrote.
         like: tree of the structure, shapes and dtypes to come back.
         fingerprint: of the run to be continued.
+        rows: takes name, first row and rows of what parts hold, one part after the other, if that
+            is no part of the tree; those of a damaged checkpoint perhaps before those of the valid
+            one.
 
     Raises:
         ValueError: if all files are damaged, or the newest valid one is of another run or shape.
@@ -155,7 +164,8 @@ def latest_checkpoint(folder: str | Path, like: Any, fingerprint: str) -> Checkp
     for step, path in sorted(_files(folder).items(), reverse=True):
         try:
             arrays, texts, meta = _read(path, step)
-            arrays |= _joined(folder, step, texts)
+            if rows is None or texts.get("fingerprint") == fingerprint:
+                arrays |= _joined(folder, step, texts, rows)
         except (ValueError, OSError) as error:
             damaged.append(f"{str(path)!r}: {error}")
             continue
@@ -174,8 +184,10 @@ def latest_checkpoint(folder: str | Path, like: Any, fingerprint: str) -> Checkp
     return None
 
 
-def _joined(folder: Path, step: int, texts: dict[str, str]) -> dict[str, np.ndarray]:
-    """The arrays whose rows several processes wrote."""
+def _joined(
+    folder: Path, step: int, texts: dict[str, str], rows: Rows | None
+) -> dict[str, np.ndarray]:
+    """The arrays whose rows are in parts; none of them if `rows` takes them."""
     count = int(texts.get("parts", "0"))
     # Processes whose devices divide layers have the same rows: one of them is enough.
     found: dict[str, dict[int, np.ndarray]] = {}
@@ -186,11 +198,14 @@ def _joined(folder: Path, step: int, texts: dict[str, str]) -> dict[str, np.ndar
         if (own.get("step"), own.get("life")) != (str(step), texts.get("life")):
             raise ValueError(f"its part {path.name!r} is of another run")
         for name, (start, axis) in json.loads(own["starts"]).items():
+            if rows is not None:
+                rows(name, start, arrays[name])
+                continue
             found.setdefault(name, {})[start] = arrays[name]
             axes[name] = axis
     return {
-        name: np.concatenate([rows[start] for start in sorted(rows)], axes[name])
-        for name, rows in found.items()
+        name: np.concatenate([own[start] for start in sorted(own)], axes[name])
+        for name, own in found.items()
     }
 
 

@@ -1,5 +1,6 @@
 """Block descent whose activations stay on the disk, those of some samples at a time in memory."""
 
+import functools
 import shutil
 import tempfile
 import weakref
@@ -11,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, DTypeLike, PRNGKeyArray
 
 from liftax.affine import AbstractBilinear, Normalisation
 from liftax.blocks import (
@@ -32,7 +33,9 @@ from liftax.methods import AbstractMethod, BlockCoordinateDescent, Constant
 from liftax.networks import INPUT, Params, States
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import sample_axes
+from liftax.training._checkpoint import Part
 from liftax.training._engine import Carry, Totals, metric, target
+from liftax.training._products import rounded_products
 from liftax.training._stream import Stream
 
 Probes = dict[str, Any]
@@ -58,6 +61,12 @@ class Rules(NamedTuple):
 
     energy: LiftedEnergy
     method: BlockCoordinateDescent
+    products: DTypeLike | None = None
+    reported: bool = True
+
+    def rounded(self, function: Any) -> Any:
+        """A part of a step, its matrix products rounded if so wished."""
+        return function if self.products is None else rounded_products(function, self.products)
 
 
 class StreamedDescent:
@@ -71,12 +80,19 @@ class StreamedDescent:
         ValueError: for a method or network whose step does not split, with the reason.
     """
 
-    def __init__(self, energy: LiftedEnergy, method: AbstractMethod, source: Stream, rows: int):
+    def __init__(
+        self,
+        energy: LiftedEnergy,
+        method: AbstractMethod,
+        source: Stream,
+        rows: int,
+        products: DTypeLike | None = None,
+    ):
         why = _unsuited(energy, method)
         if why:
             raise ValueError(f"stream: {why}; leave stream away, so that all samples are held")
         assert isinstance(method, BlockCoordinateDescent)
-        self.rules, self.source, self.rows = Rules(energy, method), source, rows
+        self.rules, self.source, self.rows = Rules(energy, method, products), source, rows
         self._folder = tempfile.mkdtemp(prefix="liftax-")
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._files: list[np.memmap] = []
@@ -84,7 +100,7 @@ class StreamedDescent:
 
     def begin(self, params: Params, key: Array) -> Carry:
         """Feasible activations, the first probes, and the steps' memory."""
-        energy, method = self.rules
+        energy, method, *_ = self.rules
         of_states, of_parameters = jax.random.split(key)
         dtype = jax.tree.leaves(params)[0].dtype
         memory: Any = ()
@@ -105,22 +121,22 @@ class StreamedDescent:
         zero = jnp.zeros((), dtype)
         return Carry(params, (shared, memory), Totals(zero, zero))
 
-    def step(self, carry: Carry) -> Carry:
-        """One sweep over all activations, then the parameters."""
-        shared, memory = carry.state
+    def step(self, carry: Carry, reported: bool = True) -> Carry:
+        """One sweep over all activations, then the parameters; adds up the loss if `reported`."""
+        rules, (shared, memory) = self.rules._replace(reported=reported), carry.state
         sums, waiting = None, None
         for where in self._parts():
             x, y = self._samples(where)
             share = (where.stop - where.start) / self.source.samples
             own = self._load(where, shared)
-            own, part = _part(self.rules, carry.params, memory, own, x, y, share)
+            own, part = _part(rules, carry.params, memory, own, x, y, share)
             sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
             if waiting is not None:  # written while this part is computed
                 self._store(*waiting)
             waiting = (where, own)
         assert waiting is not None and sums is not None
         following = self._store(*waiting)
-        params, memory = _moved(self.rules, carry.params, memory, sums)
+        params, memory = _moved(rules, carry.params, memory, sums)
         totals = jax.tree.map(lambda a, b: a + b.astype(a.dtype), carry.totals, sums.totals)
         return Carry(params, (following, memory), totals)
 
@@ -137,6 +153,25 @@ class StreamedDescent:
         value, squares = found
         regularisers = _of_weights(self.rules, carry.params)
         return value + regularisers, {name: jnp.sqrt(gap) for name, gap in squares.items()}
+
+    def saved(self, life: str) -> Iterator[Part]:
+        """What the files hold, in as many parts as a step."""
+        parts = list(self._parts())
+        for number, where in enumerate(parts):
+            arrays = {f"{k}": np.array(file[where]) for k, file in enumerate(self._files)}
+            starts = {name: (where.start, 0) for name in arrays}
+            yield Part(arrays, starts, number, len(parts), life)
+
+    def restore(self, name: str, start: int, rows: np.ndarray) -> None:
+        """Put back rows of a file.
+
+        Raises:
+            ValueError: for rows that are none of this run.
+        """
+        file = self._files[int(name)] if int(name) < len(self._files) else np.zeros((0,))
+        if rows.shape[1:] != file.shape[1:] or start + len(rows) > len(file):
+            raise ValueError(f"its rows {name} from {start} on are of another shape")
+        file[start : start + len(rows)] = rows
 
     def _imaged(self, params: Params, probes: Probes, shared: list[Array]) -> Probes:
         found: Any = None
@@ -190,7 +225,7 @@ class StreamedDescent:
 
 @eqx.filter_jit
 def _first(rules: Rules, params: Params, x: Array, y: Array, key: PRNGKeyArray) -> Own:
-    energy, method = rules
+    energy, method, *_ = rules
     states, z, _ = energy.clamp(x, target(energy, y, x.dtype), params)
     given = (energy, method.order, method.state_step, params, states, z)
     hidden = {name: states[name] for name in energy.network.hidden}
@@ -200,7 +235,7 @@ def _first(rules: Rules, params: Params, x: Array, y: Array, key: PRNGKeyArray) 
 @eqx.filter_jit
 def _memory(rules: Rules, params: Params, x: Array, y: Array) -> Any:
     """The parameter step's memory, with probes of the first part in the place of probes."""
-    energy, method = rules
+    energy, method, *_ = rules
     states, z, _ = energy.clamp(x, target(energy, y, x.dtype), params)
     block = ParameterBlock(energy, params, states, z)
     return method.parameter_step.init(block, jax.random.key(0))
@@ -217,7 +252,13 @@ def _part(
     rules: Rules, params: Params, memory: Any, own: Own, x: Array, y: Array, share: float
 ) -> tuple[Own, Sums]:
     """Sweep over the activations of a part; its share of what the parameters need."""
-    energy, method = rules
+    return rules.rounded(functools.partial(_swept, rules, share))(params, memory, own, x, y)
+
+
+def _swept(
+    rules: Rules, share: float, params: Params, memory: Any, own: Own, x: Array, y: Array
+) -> tuple[Own, Sums]:
+    energy, method, *_ = rules
     states, z = _whole(rules, params, own, x, y)
     given = (energy, method.order, method.state_step, params, states, z)
     sweep = sweep_states(*given, own.memory)
@@ -227,16 +268,23 @@ def _part(
         point = step.acceleration.points(memory.momentum, block.x)[1]
         probes = memory.sizes
     images = block.curvature(probes, 1)[1] if probes else {}
-    outputs, ahead = energy.network.forward(params, x)
-    output = energy.network.output
-    loss = energy.loss_value(ahead[output], target(energy, y, x.dtype))
-    sums = Sums(block.gradient(point), images, Totals(loss, metric(y, outputs[output])))
+    totals = Totals(jnp.zeros((), x.dtype), jnp.zeros((), x.dtype))
+    if rules.reported:
+        outputs, ahead = energy.network.forward(params, x)
+        output = energy.network.output
+        loss = energy.loss_value(ahead[output], target(energy, y, x.dtype))
+        totals = Totals(loss, metric(y, outputs[output]))
+    sums = Sums(block.gradient(point), images, totals)
     kept = Own({name: sweep.states[name] for name in energy.network.hidden}, sweep.memory)
     return kept, _times(sums, share)
 
 
 @eqx.filter_jit
 def _moved(rules: Rules, params: Params, memory: Any, sums: Sums) -> tuple[Params, Any]:
+    return rules.rounded(functools.partial(_stepped, rules))(params, memory, sums)
+
+
+def _stepped(rules: Rules, params: Params, memory: Any, sums: Sums) -> tuple[Params, Any]:
     x = {name: theta for name, theta in params.items() if jax.tree.leaves(theta)}
     block = SummedBlock(x, rules.energy, params, sums.gradient, sums.images)
     moved, memory = rules.method.parameter_step.update(block, memory)

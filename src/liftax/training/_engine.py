@@ -45,6 +45,7 @@ class Problem(NamedTuple):
 
     With a placement `x` and `y` of mini-batch methods hold whole batches, (steps, size, ...).
     On stages, `staged`, nothing is constrained to where it lies: each has programs of its own.
+    Unless `reported`, losses are not added up; a forward pass for them alone is then left out.
     """
 
     energy: LiftedEnergy
@@ -56,6 +57,7 @@ class Problem(NamedTuple):
     place: Placement | None = None
     axes: Any = None  # of the samples in the leaves of the method's state, see `sample_axes`
     staged: bool = False
+    reported: bool = True
 
     @property
     def copies(self) -> dict[str, int]:
@@ -122,10 +124,12 @@ def moved_on(problem: Problem, span: Span, t: Array, carry: Carry) -> Carry:
     network = energy.network
     params = network.with_statistics(gathered(problem, carry.params), inputs)
     out = problem.step(params, carry.state, inputs, target(energy, labels, dtype))
-    totals = Totals(
-        carry.totals.loss + out.loss.astype(dtype),
-        carry.totals.metric + metric(labels, out.output).astype(dtype),
-    )
+    totals = carry.totals
+    if problem.reported:
+        totals = Totals(
+            totals.loss + out.loss.astype(dtype),
+            totals.metric + metric(labels, out.output).astype(dtype),
+        )
     return settled(problem, Carry(network.averaged(carry.params, out.params), out.state, totals))
 
 

@@ -33,6 +33,7 @@ def fit(
     method: AbstractMethod,
     *,
     epochs: int = 10,
+    report: int = 1,
     batch_size: int = 128,
     validation: Data | None = None,
     stream: int | None = None,
@@ -60,14 +61,17 @@ def fit(
             samples. Such a run resumes bit-identical only if the iterable repeats itself.
         method: for example ``liftax.OneSweep(optax.adam(1e-3))``.
         epochs: passes over the data (for full-batch methods: steps).
+        report: epochs from one row of the history to the next. Between them nothing is measured, and
+            no callback is called. `BlockCoordinateDescent` needs the training loss for the history
+            only, and with it a forward pass, the one part of its step that goes through the layers
+            in turn. A row's loss is that of its own epoch; there is one of the last epoch.
         batch_size: samples a step, at most all.
         validation: evaluated after every epoch; the test part if `data` is a `Split`.
         stream: samples that are on the device at a time, the next ones being fetched meanwhile;
             None puts all there. The steps are the same. With it arrays may be memory-mapped files
             larger than memory (``np.load(file, mmap_mode="r")``). `BlockCoordinateDescent` then
             keeps the activations of all samples in files of a temporary folder, and works on so
-            many of them at a time (without mesh, products and checkpoints); not for the other
-            full-batch methods.
+            many of them at a time (without mesh); not for the other full-batch methods.
         transform: (key, x, y) → (x, y) of a batch, with a new key every step: noise, flips. Not
             for full-batch methods. Validation data are taken as they are.
         seed: of initial parameters and order. The same seed gives the same bits on one machine.
@@ -102,8 +106,11 @@ def fit(
         ValueError: for data that does not fit, with a sentence on what to do.
     """
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
+    if min(epochs, batch_size, report) < 1:
+        raise ValueError(
+            "epochs, batch_size and report must be at least 1, got "
+            f"{epochs}, {batch_size} and {report}"
+        )
     if transform is not None and method.full_batch:
         raise ValueError(
             f"transform: {type(method).__name__} keeps the activations of all samples from step to "
@@ -112,7 +119,11 @@ def fit(
     in_parts = stream is not None and method.full_batch
     train, held_out = parts(data, validation)
     source, size = _opened(energy, train, method, dtype, batch_size, stream)
-    descent = _descent(energy, method, source, stream, (mesh, products, checkpoints))
+    descent = _descent(energy, method, source, stream, products)
+    if descent is not None and mesh is not None:
+        raise ValueError(
+            "stream: a full-batch method in parts takes no mesh; leave one of them away"
+        )
     place = _placement((energy, method), mesh, source.samples, size, progress)
     energy, given = layers(energy, method, False if in_parts else stack, place)
     source, (x, y) = _laid(source, size, method, place, in_parts)
@@ -130,7 +141,7 @@ def fit(
     if before is not None:
         carry = carry._replace(state=_continued(before.state, carry.state))
     task = problem, given, descent or stages
-    run = Run(task, carry, (source, check), seed, size, epochs, checkpoints)
+    run = Run(task, carry, (source, check), seed, size, (epochs, report), checkpoints)
     return run.go(progress, [callback] if callable(callback) else callback)
 
 
@@ -177,19 +188,14 @@ def _descent(
     method: AbstractMethod,
     source: Stream | Batches,
     stream: int | None,
-    others: tuple[Any, ...],
+    products: DTypeLike | None,
 ) -> StreamedDescent | None:
     """For a full-batch method with `stream`: its step in parts of so many samples."""
     if stream is None or not method.full_batch or isinstance(source, Batches):
         return None
     if stream < 1:
         raise ValueError(f"stream must be at least 1 sample, got {stream}")
-    if any(other is not None for other in others):
-        raise ValueError(
-            "stream: a full-batch method in parts takes neither mesh, nor products, nor "
-            "checkpoints; leave these away, or stream"
-        )
-    return StreamedDescent(energy, method, source, min(stream, source.samples))
+    return StreamedDescent(energy, method, source, min(stream, source.samples), products)
 
 
 def _placement(

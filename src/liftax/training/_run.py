@@ -91,7 +91,7 @@ class Run:
         data: tuple[Stream | Batches, tuple[Array, Array] | None],
         seed: int,
         size: int,
-        epochs: int,
+        epochs: tuple[int, int],
         checkpoints: Checkpoints | None,
     ):
         self.problem, self.layers, own = problem
@@ -100,7 +100,9 @@ class Run:
         self.carry = carry
         self.source, self.check = data
         self.stream = self.source if self.source.steps else None
-        self.seed, self.size, self.epochs, self.checkpoints = seed, size, epochs, checkpoints
+        self.seed, self.size, self.checkpoints = seed, size, checkpoints
+        self.epochs, self.report = epochs
+        self.reported = True
         self.samples = self.source.samples
         self.per_epoch = 1 if self.problem.method.full_batch else self.samples // size
         self.step, self.seconds, self.history = 0, 0.0, History()
@@ -119,7 +121,8 @@ class Run:
         if self.stream is not None:  # a block that is longer than a piece would be fetched again
             self.stream = self.stream.shortened(piece)
         begin = time.perf_counter()
-        self.move(self.epoch(0), 0, 0)
+        for self.reported in (True,) if self.report == 1 else (False, True):
+            self.move(self.epoch(0), 0, 0)
         compile_seconds = time.perf_counter() - begin
         if not self.history:
             self.history.rows.append({"epoch": 0, "step": 0, "seconds": 0.0, **self.observed()})
@@ -148,6 +151,7 @@ class Run:
         while self.step < self.epochs * self.per_epoch:
             epoch, first = divmod(self.step, self.per_epoch)
             order = self.epoch(epoch)
+            self.reported = (epoch + 1) % self.report == 0 or epoch + 1 == self.epochs
             while first < self.per_epoch:
                 last = min(first + piece, self.per_epoch)
                 every = self.checkpoints.every if self.checkpoints else None
@@ -157,7 +161,7 @@ class Run:
                 first = last
                 figures = self.means(last)
                 bar.update(self.step, figures)
-                if not np.isfinite(figures["loss"]):
+                if not np.isfinite(figures.get("loss", 0.0)):
                     self.close_epoch(epoch + 1, figures)
                     return Reason.NOT_FINITE
                 if first < self.per_epoch:
@@ -166,13 +170,14 @@ class Run:
                         self.save()
                     if wanted:
                         self.leave()
-            self.close_epoch(epoch + 1, self.means(self.per_epoch))
+            if self.reported:
+                self.close_epoch(epoch + 1, self.means(self.per_epoch))
             self.save()
             if notice.came(self.step):
                 self.leave()
             # All of them are called, also those behind one that stops the run.
-            params = self.plain() if callbacks else {}
-            if any([callback(self.history, params) for callback in callbacks]):
+            params = self.plain() if callbacks and self.reported else {}
+            if self.reported and any([callback(self.history, params) for callback in callbacks]):
                 return Reason.STOPPED
         return Reason.COMPLETED
 
@@ -191,7 +196,8 @@ class Run:
         """Steps ``first`` to ``last`` of the epoch; with none of them, compile only."""
         begin = time.perf_counter()
         if self.descent is not None:
-            self.carry = self.descent.step(self.carry) if last > first else self.carry
+            if last > first:
+                self.carry = self.descent.step(self.carry, self.reported)
         elif self.stream is None:
             self.advance(self.problem, order, (0, first, last))
         else:
@@ -205,6 +211,7 @@ class Run:
         self, problem: Problem, order: tuple[Array, Array], steps: tuple[int, int, int]
     ) -> None:
         first, start, stop = (_number(t) for t in steps)
+        problem = problem._replace(reported=self.reported)
         span = Span(*order, first, start, stop, self.size)
         run = advance if self.stages is None else self.stages.advance
         self.carry = run((problem, span), self.carry)
@@ -227,11 +234,16 @@ class Run:
         rounded = () if problem.products is None else (str(problem.products),)
         stacks = tuple(sorted(problem.copies.items()))
         code = zlib.crc32(constants((*parts, *rounded, *stacks)).encode())
+        streamed = "" if self.descent is None else ", streamed"
         return (
             f"program {code:08x}, data {self.source.identity}, seed {self.seed}, batch {self.size}"
+            f"{streamed}"
         )
 
     def means(self, steps: int) -> dict[str, float]:
+        """Of the running epoch; nothing if that is not reported."""
+        if not self.reported:
+            return {}
         name = "accuracy" if self.labels else "mse"
         totals = self.carry.totals
         return {"loss": float(totals.loss) / steps, name: float(totals.metric) / steps}
@@ -274,7 +286,8 @@ class Run:
         if self.problem.place is not None:
             axes = axes._replace(state=self.problem.axes)
         meta = {"rows": list(self.history.rows), "seconds": self.seconds}
-        self.saver.save(self.step, arrays, axes, meta)
+        parts = None if self.descent is None else self.descent.saved
+        self.saver.save(self.step, arrays, axes, meta, parts)
 
     def leave(self) -> None:
         """End the program after SIGTERM, with what is needed to go on."""
@@ -293,7 +306,8 @@ class Run:
 
     def restore(self, checkpoints: Checkpoints) -> None:
         arrays, rest = eqx.partition(self.carry, eqx.is_array)
-        found = latest_checkpoint(checkpoints.folder, arrays, self.fingerprint)
+        rows = None if self.descent is None else self.descent.restore
+        found = latest_checkpoint(checkpoints.folder, arrays, self.fingerprint, rows)
         if found is None:
             return
         self.carry = eqx.combine(self.laid(found.tree), rest)

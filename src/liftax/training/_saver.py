@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,35 +37,47 @@ class Saver:
             word = np.asarray(multihost_utils.broadcast_one_to_all(word))
         self._life = f"{int(word[0]):08x}"
 
-    def save(self, step: int, tree: Any, axes: Any, meta: dict[str, Any]) -> None:
+    def save(
+        self,
+        step: int,
+        tree: Any,
+        axes: Any,
+        meta: dict[str, Any],
+        parts: Callable[[str], Iterable[Part]] | None = None,
+    ) -> None:
         """Save a tree of device arrays, which may change as soon as this returns.
 
-        `axes` tells which axis of each holds samples, -1 for none.
+        `axes` tells which axis of each holds samples, -1 for none. `parts` is what lies beside the
+        tree, in files that the next step changes: it is written before this returns.
 
         Raises:
             OSError: if the checkpoint before could not be written, with its path and a cure.
         """
         self.wait()
-        part = None
         if jax.process_count() > 1:
             divided = any(axis >= 0 for axis in jax.tree.leaves(axes))
             whole = jax.tree.map(self._of_samples, tree, axes)
-            part = _part(whole, axes, self._life) if divided else None
+            own = [_part(whole, axes, self._life)] if divided else []
             tree = jax.tree.map(self._common, tree, axes)
         else:
+            own = () if parts is None else parts(self._life)
             # A copy: the array may be a view of memory that the next step is given.
             tree = jax.tree.map(np.array, tree)
 
         def write() -> None:
-            if part is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            last = None
+            for part in own:
                 save_part(self.folder, step, part)
+                last = part
             if jax.process_index() == 0:
                 given = (self.folder, step, tree, meta, self.fingerprint)
-                save_checkpoint(*given, keep=self.keep, part=part)
+                save_checkpoint(*given, keep=self.keep, part=last)
 
         self._thread = threading.Thread(target=self._run, args=(write,))
         self._thread.start()
+        if parts is not None:
+            self.wait()
 
     def wait(self) -> None:
         """Until the last checkpoint is on the disk.

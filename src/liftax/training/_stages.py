@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 from jaxtyping import Array
 
 from liftax.networks import Params
 from liftax.objectives import LiftedEnergy
-from liftax.parallel import DATA, SHARED, Leaf, Placement, Staged, node_stages
+from liftax.parallel import Leaf, Placement, Staged, node_stages
 from liftax.training._engine import (
     Carry,
     Problem,
@@ -68,7 +68,7 @@ class Stages:
         seed = np.asarray(jax.random.key_data(key))
         x, y = (a[:count] for a in (problem.x, problem.y))
         given = (params, x, y, seed)
-        where = (self._leaves(params, -1), *[Leaf(SHARED)] * 3)
+        where = (self._leaves(params, -1), *[Leaf(None)] * 3)
         run = Staged(first, given, where, lambda out: self._carry(problem, out), self.meshes)
         return eqx.combine(run(*given), rest[0])
 
@@ -107,8 +107,9 @@ class Stages:
         def lies(carry: Any) -> Any:
             return self._carry(problem, carry)
 
-        where = (lies(given[0]), *[Leaf(SHARED)] * 5)
-        return self._program("step", step, given, where, lies)
+        where = (lies(given[0]), *[Leaf(None)] * 5)
+        name = "step" if problem.reported else "unreported step"
+        return self._program(name, step, given, where, lies)
 
     def inspect(
         self, problem: Problem, params: Params, state: Any, samples: int
@@ -123,7 +124,7 @@ class Stages:
             return inspected(own, params, eqx.combine(arrays, rest), len(x))
 
         of_state = self._leaves(arrays, problem.axes)
-        where = (self._leaves(params, -1), of_state, *[Leaf(SHARED)] * 2)
+        where = (self._leaves(params, -1), of_state, *[Leaf(None)] * 2)
         given = (params, arrays, x, y)
         return self._program("inspect", look, given, where, _anywhere)(*given)
 
@@ -135,7 +136,7 @@ class Stages:
         def look(params: Params, x: Array, y: Array) -> Any:
             return measured(energy, params, x, y)
 
-        where = (self._leaves(params, -1), *[Leaf(SHARED)] * 2)
+        where = (self._leaves(params, -1), *[Leaf(None)] * 2)
         sums = []
         for begin in range(0, len(x), _BATCH):
             given = (params, x[begin : begin + _BATCH], y[begin : begin + _BATCH])
@@ -147,7 +148,7 @@ class Stages:
         """A carry from the host on the stages."""
 
         def put(leaf: Any, where: Leaf) -> Array:
-            stage = max(where.stage, 0)
+            stage = where.stage or 0
             return self.place.put(leaf, NamedSharding(self.meshes[stage], where.spec))
 
         return jax.tree.map(put, tree, self._carry(problem, tree))
@@ -187,13 +188,13 @@ class Stages:
         def leaf(path: Any, _: Any, axis: int) -> Leaf:
             stage = self._stage(path)
             if axis >= 0:
-                return Leaf(stage, PartitionSpec(*[None] * axis, DATA))
-            return Leaf(stage, weights=stage >= 0)
+                return Leaf(stage, self.place.samples(axis).spec)
+            return Leaf(stage, weights=stage is not None)
 
         return jax.tree_util.tree_map_with_path(leaf, tree, axes)
 
-    def _stage(self, path: Any) -> int:
-        """Of the node that a leaf belongs to."""
+    def _stage(self, path: Any) -> int | None:
+        """Of the node that a leaf belongs to; None if it belongs to no node."""
         for key in path:
             if isinstance(key, jax.tree_util.DictKey):
                 # An edge, such as of probes, is called a->b.0 and belongs to b.
@@ -202,7 +203,7 @@ class Stages:
                 found = [self.nodes[n] for n in names if n in self.nodes]
                 if found:
                     return found[0]
-        return SHARED
+        return None
 
 
 def stages_for(energy: LiftedEnergy, given: Layers, place: Placement | None) -> Stages | None:
@@ -217,7 +218,7 @@ def _is_shape(leaf: Any) -> bool:
 
 
 def _anywhere(out: Any) -> Any:
-    return jax.tree.map(lambda _: Leaf(-1), out)
+    return jax.tree.map(lambda _: Leaf(None), out)
 
 
 @jax.jit

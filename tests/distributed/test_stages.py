@@ -1,0 +1,250 @@
+"""Layers that are not equal on stages: the same steps, and the fewest bytes between stages."""
+
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+import liftax
+from liftax import Placement
+from liftax.blocks import Backtracking, Jacobi, ProximalGradient, RedBlack
+from liftax.networks import Network, ddfb, fixed, gradient_resnet
+from liftax.parallel import Leaf, Staged, node_stages
+from liftax.parallel._cut import stages_of
+from liftax.parallel._flat import NONE, SHARED, Flat, Operation
+from liftax.training import step_traffic
+
+from .test_mesh import data, distance
+
+SGD = optax.sgd(0.01, momentum=0.9)
+NETWORKS = {
+    "mlp": liftax.mlp([16, 12, 10, 8, 5]),
+    "cnn": liftax.cnn((8, 8, 1), [3, 4], [6], 5),
+    "normalised": liftax.cnn((8, 8, 1), [3, 4], [6], 5, normalised=True),
+    "resnet": liftax.resnet(16, 8, 3, 5),
+    "pnn": fixed(ddfb((8, 8, 1), 3, 3)),
+}
+METHODS = {
+    "jacobi": liftax.BlockCoordinateDescent(order=Jacobi()),
+    "red-black": liftax.BlockCoordinateDescent(order=RedBlack()),
+    "contrastive": liftax.Contrastive(SGD, inner=2, order=Jacobi()),
+    "contrastive, red-black": liftax.Contrastive(SGD, inner=2, order=RedBlack()),
+    "sweep": liftax.OneSweep(SGD),
+    "backward": liftax.BackPropagation(SGD),
+    "gauss-seidel": liftax.BlockCoordinateDescent(),
+}
+GRIDS = [(1, 2), (1, 4), (2, 2), (2, 4)]
+CASES = [
+    *(("mlp", m, (1, 4)) for m in METHODS),
+    *(
+        (n, m, g)
+        for n in ("cnn", "resnet", "pnn")
+        for m in ("jacobi", "contrastive")
+        for g in GRIDS
+    ),
+    *((n, m, (1, 4)) for n in ("cnn", "resnet", "pnn") for m in list(METHODS)[1::2]),
+    *((n, m, (1, 8)) for n in ("resnet", "pnn") for m in ("jacobi", "contrastive")),
+    ("normalised", "sweep", (2, 2)),
+]
+FAST = [("mlp", "red-black", (1, 2))]
+
+
+def place(grid: tuple[int, int]) -> Mesh:
+    devices = np.array(jax.devices()[: math.prod(grid)])
+    return Mesh(devices.reshape(grid), ("data", "layer"))
+
+
+def train(network: Network, method: Any, grid: tuple[int, int] | None, **more: Any) -> Any:
+    """20 steps."""
+    epochs, where = 20 if method.full_batch else 10, None if grid is None else place(grid)
+    settings = {"epochs": epochs, "batch_size": 16, "progress": False, "stack": False, **more}
+    return liftax.fit(network, data(network), method, mesh=where, **settings)
+
+
+_WHOLE: dict[tuple[str, str], Any] = {}
+
+
+@pytest.mark.parametrize(
+    ("network", "method", "grid"),
+    [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES)],
+)
+def test_the_same_parameters_with_layers_on_stages(
+    network: str, method: str, grid: tuple[int, int]
+) -> None:
+    if (network, method) not in _WHOLE:
+        _WHOLE[network, method] = train(NETWORKS[network], METHODS[method], None)
+    whole = _WHOLE[network, method]
+    found = train(NETWORKS[network], METHODS[method], grid)
+    assert found.steps == whole.steps == 20
+    assert distance(found.params, whole.params) < 1e-5
+    for column in ("loss", "energy"):
+        np.testing.assert_allclose(found.history[column], whole.history[column], rtol=2e-5)
+    if METHODS[method].full_batch:
+        # Activations of a node are on its stage, divided by samples.
+        stages = node_stages(NETWORKS[network], grid[1])
+        for name, u in found.state.hidden.items():
+            column = set(place(grid).devices[:, stages[name]])
+            assert u.sharding.device_set == column
+            assert u.sharding.spec == PartitionSpec("data")
+
+
+@pytest.mark.parametrize("order", [Jacobi(), pytest.param(RedBlack(), marks=pytest.mark.slow)])
+def test_a_step_of_descent_passes_four_activations_a_border(order: Any) -> None:
+    """The formula of docs/scaling.md; of a chain whose layers differ."""
+    network, samples = NETWORKS["mlp"], 16
+    method = liftax.BlockCoordinateDescent(order=order)
+    sent = step_traffic(network, method, samples, Placement(place((1, 4))))
+    stages = node_stages(network, 4)
+    nodes = [node.name for node in network.nodes]
+    borders = [a for a, b in itertools.pairwise(nodes) if stages[a] != stages[b]]
+    widths = [network.shapes[name][0] for name in borders]
+    assert len(widths) == 3
+    arrays = 4 * sum(4 * samples * n for n in widths)
+    assert sent[:5] == (0, 0, 0, 0, 0)
+    assert arrays <= sent.passed <= arrays + 4 * len(widths)
+
+
+def test_a_function_of_two_stages() -> None:
+    """Two layers: the hidden activation goes up, its gradient down, and nothing else."""
+    rng = np.random.default_rng(0)
+    first, second, x = (rng.normal(size=s).astype(np.float32) for s in ((9, 4), (4, 3), (5, 9)))
+
+    def function(weights: Any, x: Any) -> Any:
+        def loss(weights: Any) -> Any:
+            hidden = jnp.tanh(x @ weights[0])
+            return jnp.sum((hidden @ weights[1]) ** 2), jnp.max(x)
+
+        (value, top), gradient = jax.value_and_grad(loss, has_aux=True)(weights)
+        # A loop whose two halves do not meet, and one with both weights.
+        turned = jax.lax.fori_loop(0, 3, lambda _, w: (w[0] / 2, w[1] + 1), tuple(weights))
+        both = jax.lax.fori_loop(0, 2, lambda k, v: v @ weights[0] @ weights[1] @ back + k, x)
+        return gradient, turned, value, top, both
+
+    back = rng.normal(size=(3, 9)).astype(np.float32)
+    given = ([Leaf(0, weights=True), Leaf(1, weights=True)], Leaf(None))
+
+    def wanted(out: Any) -> Any:
+        gradient, turned, *rest = out
+        pair = [Leaf(0), Leaf(1)]
+        return pair, tuple(pair), *(Leaf(None) for _ in rest)
+
+    meshes = [Mesh(np.array([device]), ("data",)) for device in jax.devices()[:2]]
+    arguments = ([first, second], x)
+    run = Staged(function, arguments, given, wanted, meshes)
+    found = run(*arguments)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, function(*arguments)
+    )
+    # Forward and back once; twice up and once down between the turns of the last loop.
+    hidden = 4 * 5 * 4
+    assert [s for s in run.sent if s.start == 0] == [(0, 1, hidden)] * 3
+    assert [s for s in run.sent if s.start == 1] == [(1, 0, 4 * 5 * 3), (1, 0, hidden)]
+    assert {next(iter(a.sharding.device_set)).id for a in found[0]} == {0, 1}
+
+
+def test_stages_of_operations_are_the_best_of_all() -> None:
+    """Against every choice, on random graphs of six operations and three stages."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        operations, kinds = [], []
+        for number in range(6):
+            kinds.append(jax.ShapeDtypeStruct((int(rng.integers(1, 9)),), np.float32))
+            read = tuple(int(v) for v in np.flatnonzero(rng.random(number) < 0.5))
+            stage = int(rng.integers(3)) if rng.random() < 0.5 else NONE
+            operations.append(Operation(None, {}, read, (number,), stage))
+        wanted = int(rng.integers(3))
+        flat = Flat(kinds, operations, [], [5], {})
+
+        def cost(stages: Any, flat: Flat = flat, wanted: int = wanted) -> float:
+            total = 0.0
+            for value, kind in enumerate(flat.kinds):
+                readers = [stages[k] for k, o in enumerate(flat.operations) if value in o.inputs]
+                readers += [wanted] if value == 5 else []
+                own = stages[value]
+                hops = max([own, *readers]) - own + own - min([own, *readers])
+                total += 4 * kind.shape[0] * hops
+            return total
+
+        free = [range(3) if o.stage == NONE else [o.stage] for o in operations]
+        least = min(map(cost, itertools.product(*free)))
+        found = stages_of(flat, [], [wanted], 3)
+        assert all(o.stage in (NONE, k) for o, k in zip(operations, found, strict=True))
+        assert cost(found) == least
+    assert SHARED not in found
+
+
+def test_stages_cost_about_the_same() -> None:
+    """Against every division into three."""
+    network = liftax.mlp([16, 64, 8, 40, 24, 5])
+    costs = [a * b + b + 16 * b for a, b in itertools.pairwise([16, 64, 8, 40, 24, 5])]
+    best = min(
+        max(sum(costs[:a]), sum(costs[a:b]), sum(costs[b:]))
+        for a, b in itertools.combinations(range(1, 5), 2)
+    )
+    found = list(node_stages(network, 3).values())
+    sums = [sum(c for c, k in zip(costs, found, strict=True) if k == stage) for stage in range(3)]
+    assert found == sorted(found) and max(sums) == best
+    # W and its transpose stay together.
+    tied = node_stages(gradient_resnet(6, 4, 3), 3)
+    assert len(set(tied.values())) == 3
+    for node in gradient_resnet(6, 4, 3).nodes:
+        assert tied[node.name] == tied[node.owner]
+
+
+def test_what_stages_cannot_do_is_named() -> None:
+    network, descent = NETWORKS["mlp"], METHODS["jacobi"]
+    with pytest.raises(ValueError, match=r"into 8 parts, but the network has 4 nodes"):
+        train(network, descent, (1, 8))
+    with pytest.raises(ValueError, match="layers on stages are not divided further; use shar"):
+        liftax.fit(network, data(network), descent, mesh=Placement(place((1, 2)), sharded=True))
+    three = Mesh(np.array(jax.devices()).reshape(2, 2, 2), ("data", "layer", "copy"))
+    with pytest.raises(ValueError, match='layers on stages take "data" and "layer" only'):
+        liftax.fit(network, data(network), descent, mesh=three)
+    search = ProximalGradient(Backtracking())
+    method = liftax.BlockCoordinateDescent(order=Jacobi(), state_step=search)
+    with pytest.raises(ValueError, match="step has a while over several stages; use steps of kno"):
+        step_traffic(network, method, 16, Placement(place((1, 4))))
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_stages(tmp_path: Path) -> None:
+    network, method = NETWORKS["cnn"], METHODS["red-black"]
+    whole = train(network, method, None, epochs=8)
+    for epochs, grid in ((3, (1, 4)), (6, (2, 2)), (8, None)):
+        saved = liftax.Checkpoints(tmp_path, resume=True)
+        found = train(network, method, grid, epochs=epochs, checkpoints=saved)
+        assert found.steps == epochs
+    assert distance(found.params, whole.params) < 1e-5
+
+
+@pytest.mark.slow
+def test_validation_and_prediction_with_stages() -> None:
+    network, method = NETWORKS["cnn"], METHODS["contrastive"]
+    more = {"epochs": 2, "validation": data(network)}
+    whole, found = (train(network, method, grid, **more) for grid in (None, (2, 4)))
+    for column in ("validation_loss", "validation_accuracy"):
+        np.testing.assert_allclose(found.history[column], whole.history[column], rtol=2e-5)
+    x, _ = data(network)
+    np.testing.assert_allclose(found.predict(x), whole.predict(x), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_divide_samples_and_each_has_all_stages(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("launched_stages.py")
+    command = [sys.executable, "-m", "liftax.cli", "launch", "-n", "2"]
+    arguments = ["--devices-per-process", "4", str(script), "--", str(tmp_path)]
+    subprocess.run([*command, *arguments], check=True, timeout=300)
+    network = NETWORKS["cnn"]
+    whole = train(network, METHODS["red-black"], None)
+    flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(whole.params)])
+    found = np.load(tmp_path / "found.npy")
+    assert np.linalg.norm(found - flat) < 1e-5 * np.linalg.norm(flat)
