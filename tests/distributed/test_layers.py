@@ -83,6 +83,9 @@ def test_a_step_sends_the_borders_of_neighbours_whatever_the_depth(order: Any, b
     assert sent.shifted == 4 * (9 * border + 1)
     assert sent.reduced == 4 * (7 * border + 1)
     assert sent.gathered == sent.scattered == sent.exchanged == 0
+    unseen = step_traffic(network, method, SAMPLES, Placement(place((1, 4))), reported=False)
+    assert unseen.shifted == 4 * (7 * border + 1)
+    assert unseen.reduced == 4 * (6 * border + 1)
 
 
 @pytest.mark.slow

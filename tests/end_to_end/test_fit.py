@@ -212,7 +212,7 @@ def test_bad_input_is_named(digits: Split, tmp_path) -> None:
         run((x, y), validation=(x[:, :2], y))
     with pytest.raises(ValueError, match="outside the range of the output activation Sigmoid"):
         run((x, 3 * x[:, 0]), liftax.mlp([64, 8], output="sigmoid"))
-    with pytest.raises(ValueError, match="epochs and batch_size must be at least 1, got 1 and 0"):
+    with pytest.raises(ValueError, match="batch_size and report must be at least 1, got 1, 0 a"):
         run((x, y), batch_size=0)
     with pytest.raises(ValueError, match="every must be at least 1 step, got 0"):
         Checkpoints(tmp_path, every=0)
@@ -256,3 +256,30 @@ def test_a_result_goes_on_where_it_ended(digits: Split) -> None:
     assert not np.array_equal(forgot.params["layer1"]["weight"], again.params["layer1"]["weight"])
     with pytest.raises(ValueError, match="params: the state of the earlier result is none of this"):
         fit(NETWORK, digits, sweep(), params=half, progress=False)
+
+
+@pytest.mark.parametrize("stream", [None, pytest.param(150, marks=pytest.mark.slow)])
+def test_rows_every_three_epochs(digits: Split, stream: int | None) -> None:
+    """The steps stay as they are, and so do the rows that there are."""
+    given = np.asarray(digits.train.x[:300]), np.asarray(digits.train.y)[:300]
+    seen: list[int] = []
+
+    def train(report: int) -> liftax.Result:
+        return fit(
+            liftax.mlp([64, 8, 10]),
+            given,
+            liftax.BlockCoordinateDescent(),
+            epochs=7,
+            report=report,
+            stream=stream,
+            progress=False,
+            callback=lambda history, params: seen.append(history.last["epoch"]),
+        )
+
+    whole, found = train(1), train(3)
+    assert seen == [*range(1, 8), 3, 6, 7]
+    assert found.history["epoch"].tolist() == [0, 3, 6, 7]
+    for a, b in zip(jax.tree.leaves(found.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    for name in ("loss", "accuracy", "energy"):
+        np.testing.assert_allclose(found.history[name], whole.history[name][[0, 3, 6, 7]], 1e-5)

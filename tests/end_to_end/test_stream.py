@@ -1,8 +1,10 @@
 """Training data that stay in a file."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,8 +101,8 @@ def test_what_cannot_be_streamed_is_refused(runs) -> None:
     ):
         with pytest.raises(ValueError, match=f"stream: {words}.*; leave stream away"):
             liftax.fit(NETWORK, given, method, stream=128)
-    with pytest.raises(ValueError, match=r"stream: a full-batch method in parts takes neither"):
-        liftax.fit(NETWORK, given, liftax.BlockCoordinateDescent(), stream=9, products=jnp.bfloat16)
+    with pytest.raises(ValueError, match=r"stream: a full-batch method in parts takes no mesh"):
+        liftax.fit(NETWORK, given, liftax.BlockCoordinateDescent(), stream=9, mesh="auto")
 
 
 def test_targets_out_of_the_domain_are_found_in_every_block(runs) -> None:
@@ -130,6 +132,58 @@ def test_block_descent_in_parts_takes_the_same_steps(tmp_path: Path, parts: str)
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
     for name in ("loss", "accuracy", "energy", "gap/layer1", "gap/layer2"):
         np.testing.assert_allclose(split.history[name], whole.history[name], rtol=1e-11)
+
+
+@pytest.mark.slow
+def test_block_descent_in_parts_rounds_products_as_the_whole(tmp_path: Path) -> None:
+    given, method = data(tmp_path), liftax.BlockCoordinateDescent()
+    whole, split, exact = (
+        liftax.fit(liftax.mlp([6, 8, 7, 3]), given, method, epochs=6, progress=False, **more)
+        for more in ({"products": jnp.bfloat16}, {"products": jnp.bfloat16, "stream": 16}, {})
+    )
+
+    def distance(a: liftax.Result, b: liftax.Result) -> float:
+        pairs = zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True)
+        return max(float(jnp.max(jnp.abs(p - q))) for p, q in pairs)
+
+    assert distance(split, whole) < 0.1 * distance(exact, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["none", "part", "part and file"])
+def test_block_descent_in_parts_goes_on_where_it_was_saved(tmp_path: Path, damage: str) -> None:
+    """Bit for bit, with parts of the same size; from the step before if one is damaged."""
+    given = data(tmp_path)
+    # Inertia: what activations remember is in the files too.
+    method = liftax.BlockCoordinateDescent(state_step=ProximalGradient(acceleration=Nesterov()))
+
+    def train(epochs: int, stream: int | None, **more: Any) -> liftax.Result:
+        settings = {"epochs": epochs, "progress": False, "stream": stream, **more}
+        return liftax.fit(liftax.mlp([6, 8, 7, 3]), given, method, **settings)
+
+    whole, folder = train(9, 16), tmp_path / "saved"
+    saved = liftax.Checkpoints(folder, resume=True)
+    train(5, 16, checkpoints=saved)
+    if damage != "none":
+        path = folder / "step-00000005.part-2-of-4.safetensors"
+        path.write_bytes(path.read_bytes()[:-3])
+    if damage == "part and file":
+        (folder / "step-00000005.part-0-of-4.safetensors").unlink()
+    warned = contextlib.nullcontext()
+    if damage != "none":
+        warned = pytest.warns(UserWarning, match="passed over a damaged checkpoint, going back to")
+    with warned:
+        found = train(9, 16, checkpoints=saved)
+    for a, b in zip(jax.tree.leaves(found.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert found.history["loss"].tolist()[1:] == whole.history["loss"].tolist()[1:]
+    # With other parts the numbers are the same to rounding; without parts it is another run.
+    other = train(12, 30, checkpoints=saved)
+    longer = train(12, 16)
+    for a, b in zip(jax.tree.leaves(other.params), jax.tree.leaves(longer.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match=r"is of another run .* streamed"):
+        train(12, None, checkpoints=saved)
 
 
 @pytest.mark.slow

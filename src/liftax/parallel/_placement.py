@@ -21,8 +21,9 @@ class Placement:
     Every mini-batch is divided, and all samples of a full-batch method, along the mesh's axis
     ``"data"``. Sums over samples are then sums over devices, which the compiler inserts. Along an
     axis ``"layer"`` the copies of stacks (see `networks.stack`) are divided, their parameters and
-    their activations: neighbours exchange the activations and signals at the borders. Other axes
-    of the mesh hold copies.
+    their activations: neighbours exchange the activations and signals at the borders. A network
+    without stacks has its nodes on stages, see `node_stages` and `Staged`. Other axes of the mesh
+    hold copies.
 
     Attributes:
         mesh: with an axis called ``"data"``, perhaps of length 1, and perhaps one called

@@ -61,10 +61,11 @@ def fit(
             samples. Such a run resumes bit-identical only if the iterable repeats itself.
         method: for example ``liftax.OneSweep(optax.adam(1e-3))``.
         epochs: passes over the data (for full-batch methods: steps).
-        report: epochs from one row of the history to the next. Between them nothing is measured, and
-            no callback is called. `BlockCoordinateDescent` needs the training loss for the history
-            only, and with it a forward pass, the one part of its step that goes through the layers
-            in turn. A row's loss is that of its own epoch; there is one of the last epoch.
+        report: epochs from one row of the history to the next. Between them nothing is measured,
+            and no callback is called. The steps are the same; `BlockCoordinateDescent`, which needs
+            the training loss for the history only, saves a forward pass, the one part of its step
+            that goes through the layers in turn. A row's loss is that of its own epoch; the last
+            epoch has one.
         batch_size: samples a step, at most all.
         validation: evaluated after every epoch; the test part if `data` is a `Split`.
         stream: samples that are on the device at a time, the next ones being fetched meanwhile;
@@ -87,7 +88,7 @@ def fit(
             does so where the method's order is `Jacobi` or `RedBlack`.
         mesh: devices that divide the work: a `jax.sharding.Mesh` with an axis ``"data"``, along
             which each batch is divided (of full-batch methods all samples and their activations),
-            and perhaps an axis ``"layer"``, along which equal layers are; a `Placement` to divide
+            and perhaps an axis ``"layer"``, along which layers are; a `Placement` to divide
             the parameters too; ``"auto"`` to choose by `choose_placement`, which says on standard
             error what it chose. The steps are those of one device up to rounding. With several
             processes each reads the samples of its own devices only, in an epoch's order; see
@@ -106,24 +107,11 @@ def fit(
         ValueError: for data that does not fit, with a sentence on what to do.
     """
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
-    if min(epochs, batch_size, report) < 1:
-        raise ValueError(
-            "epochs, batch_size and report must be at least 1, got "
-            f"{epochs}, {batch_size} and {report}"
-        )
-    if transform is not None and method.full_batch:
-        raise ValueError(
-            f"transform: {type(method).__name__} keeps the activations of all samples from step to "
-            "step, which new inputs would invalidate; transform the data, or use mini-batches"
-        )
+    _check((epochs, batch_size, report), method, transform)
     in_parts = stream is not None and method.full_batch
     train, held_out = parts(data, validation)
     source, size = _opened(energy, train, method, dtype, batch_size, stream)
-    descent = _descent(energy, method, source, stream, products)
-    if descent is not None and mesh is not None:
-        raise ValueError(
-            "stream: a full-batch method in parts takes no mesh; leave one of them away"
-        )
+    descent = _descent(energy, method, source, stream, (products, mesh))
     place = _placement((energy, method), mesh, source.samples, size, progress)
     energy, given = layers(energy, method, False if in_parts else stack, place)
     source, (x, y) = _laid(source, size, method, place, in_parts)
@@ -143,6 +131,21 @@ def fit(
     task = problem, given, descent or stages
     run = Run(task, carry, (source, check), seed, size, (epochs, report), checkpoints)
     return run.go(progress, [callback] if callable(callback) else callback)
+
+
+def _check(
+    counts: tuple[int, int, int], method: AbstractMethod, transform: Transform | None
+) -> None:
+    if min(counts) < 1:
+        raise ValueError(
+            "epochs, batch_size and report must be at least 1, got "
+            f"{counts[0]}, {counts[1]} and {counts[2]}"
+        )
+    if transform is not None and method.full_batch:
+        raise ValueError(
+            f"transform: {type(method).__name__} keeps the activations of all samples from step to "
+            "step, which new inputs would invalidate; transform the data, or use mini-batches"
+        )
 
 
 def _initial(params: Params | None, given: Layers, key: Array, dtype: Any) -> Params:
@@ -188,13 +191,16 @@ def _descent(
     method: AbstractMethod,
     source: Stream | Batches,
     stream: int | None,
-    products: DTypeLike | None,
+    others: tuple[Any, Any],
 ) -> StreamedDescent | None:
     """For a full-batch method with `stream`: its step in parts of so many samples."""
     if stream is None or not method.full_batch or isinstance(source, Batches):
         return None
     if stream < 1:
         raise ValueError(f"stream must be at least 1 sample, got {stream}")
+    products, mesh = others
+    if mesh is not None:
+        raise ValueError("stream: a full-batch method in parts takes no mesh; leave one away")
     return StreamedDescent(energy, method, source, min(stream, source.samples), products)
 
 

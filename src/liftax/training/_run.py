@@ -121,7 +121,8 @@ class Run:
         if self.stream is not None:  # a block that is longer than a piece would be fetched again
             self.stream = self.stream.shortened(piece)
         begin = time.perf_counter()
-        for self.reported in (True,) if self.report == 1 else (False, True):
+        for reported in (True,) if self.report == 1 else (False, True):
+            self.reported = reported
             self.move(self.epoch(0), 0, 0)
         compile_seconds = time.perf_counter() - begin
         if not self.history:

@@ -53,7 +53,11 @@ class Traffic(NamedTuple):
 
 
 def step_traffic(
-    energy: LiftedEnergy | Network, method: AbstractMethod, batch_size: int, place: Placement
+    energy: LiftedEnergy | Network,
+    method: AbstractMethod,
+    batch_size: int,
+    place: Placement,
+    reported: bool = True,
 ) -> Traffic:
     """What a step of `fit` with this placement sends, as the compiled program states it.
 
@@ -64,11 +68,12 @@ def step_traffic(
         method: a training method.
         batch_size: samples; of a full-batch method all.
         place: on which devices.
+        reported: whether the step's loss is for the history, see `report` of `fit`.
 
     Raises:
         ValueError: for a batch that the devices cannot divide.
     """
-    given = _given(energy, method, batch_size, place)
+    given = _given(energy, method, batch_size, place, reported)
     if given.stages is not None:
         return Traffic(passed=given.stages.sent(given.problem, given.carry, batch_size))
     return traffic(_program(given, place))
@@ -102,7 +107,11 @@ class _Given(NamedTuple):
 
 
 def _given(
-    energy: LiftedEnergy | Network, method: AbstractMethod, batch_size: int, place: Placement
+    energy: LiftedEnergy | Network,
+    method: AbstractMethod,
+    batch_size: int,
+    place: Placement,
+    reported: bool = True,
 ) -> _Given:
     place.check(batch_size, "batch_size")
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
@@ -112,7 +121,8 @@ def _given(
     key = jax.random.key(0)
     x: Any = jax.ShapeDtypeStruct((batch_size, *energy.network.input_shape), jnp.float32)
     y: Any = jax.ShapeDtypeStruct((batch_size, *shapes[output]), jnp.float32)
-    problem = Problem(energy, method, x, y, None, None, place, None, stages is not None)
+    problem = Problem(energy, method, x, y, None, None, place)
+    problem = problem._replace(staged=stages is not None, reported=reported)
     params = jax.eval_shape(energy.network.init, key)
     problem = problem._replace(axes=state_axes(problem, params, batch_size, key))
     carry = eqx.filter_eval_shape(
