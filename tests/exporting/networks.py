@@ -29,6 +29,7 @@ from liftax.networks import INPUT, Network, Node, Params, chain, max_pooling
 from liftax.potentials import (
     ELU,
     Arctan,
+    Ball,
     Clip,
     HardSigmoid,
     LeakyReLU,
@@ -104,7 +105,9 @@ def pooled() -> Network:
 
 def tokens() -> Network:
     layers = [(Patches(2), "identity"), (Pointwise(3), "identity"), (Positions(), "relu")]
-    return chain((4, 6, 2), [*layers, (Pointwise(4), "softmax"), (Mean(), "identity")])
+    normalised = [(Normalisation(), "tanh"), (Scale(), Ball(0.5, 0))]
+    ends = [(Pointwise(4), "softmax"), (Mean(), "identity")]
+    return chain((4, 6, 2), [*layers, *normalised, *ends])
 
 
 CASES: dict[str, Callable[[], Network]] = {
@@ -118,6 +121,8 @@ CASES: dict[str, Callable[[], Network]] = {
     "decoder": decoder,
     "pooled": pooled,
     "tokens": tokens,
+    "transformer": lambda: liftax.transformer((4, 6, 2), 4, 1, 3, heads=2, patch=2),
+    "balls": lambda: chain((3, 2, 4), [(Convolution(3), Ball(0.4, -1)), (Scale(), Ball())]),
     "ddfb": lambda: liftax.networks.ddfb((6, 5, 1), 4, 2),
 }
 

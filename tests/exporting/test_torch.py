@@ -17,6 +17,7 @@ from tests.exporting.networks import CASES, drawn, example, model
 
 # Bounds per channel, selected entries, uneven padding, token-wise layers, and what has no module.
 ONE_WAY = {"activations", "pooled", "ddfb", "tokens", "branches", "tied", "cnn", "decoder"}
+ONE_WAY |= {"transformer", "balls"}
 
 
 def first(array) -> np.ndarray:

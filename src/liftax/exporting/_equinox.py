@@ -1,5 +1,6 @@
 """Equinox modules."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,8 +48,10 @@ def to_equinox(network: Network, params: Params) -> eqx.nn.Sequential:
     A `Network` is an equinox module itself, so that graphs with branches need no export.
 
     Args:
-        network: a chain of dense layers, convolutions, average pooling and activations of
-            `jax.nn`; everything else is refused by its name.
+        network: a chain of dense layers, convolutions, normalisation, average pooling and
+            activations of `jax.nn`; everything else is refused by its name. Normalisation is folded
+            into the dense layer or convolution before it; elsewhere it is a layer of a diagonal
+            weight.
         params: its parameters.
 
     Raises:
@@ -57,21 +60,27 @@ def to_equinox(network: Network, params: Params) -> eqx.nn.Sequential:
     Source: the documentation of `equinox.nn`.
     """
     writer = _Writer()
-    write(network, params, writer, 0)
+    if write(network, params, writer, 0) != writer.count:
+        raise ValueError(
+            f"node {network.output!r}: an output before the last node has no counterpart in an "
+            f"equinox chain; {_CHAINS}"
+        )
     return eqx.nn.Sequential(writer.layers)
 
 
 class _Writer(AbstractWriter):
-    """Tensors are numbers of layers: how many lie before."""
+    """Tensors are numbers: how many came before, those that were folded included."""
 
     def __init__(self):
         self.layers: list[Any] = []
-        self.label = "layer"
+        self.label, self.count = "layer", 0
+        self._again: Callable[..., int]  # the last layer with another weight and bias
 
     def dense(self, u: Any, weight: np.ndarray, bias: np.ndarray | None) -> Any:
         features, inputs = weight.shape
         key = jax.random.key(0)
         layer = eqx.nn.Linear(inputs, features, bias is not None, weight.dtype, key=key)
+        self._again = functools.partial(self.dense, u)
         return self._layer(u, _filled(layer, weight, bias))
 
     def convolution(
@@ -88,6 +97,7 @@ class _Writer(AbstractWriter):
             dtype=weight.dtype,
             key=jax.random.key(0),
         )
+        self._again = functools.partial(self.convolution, u, stride=stride, pads=pads)
         return self._layer(u, _filled(layer, weight, None if bias is None else bias[:, None, None]))
 
     def transposed_convolution(
@@ -104,13 +114,36 @@ class _Writer(AbstractWriter):
     def normalised(
         self, u: Any, statistics: Sequence[np.ndarray], epsilon: float, pictures: bool
     ) -> Any:
-        raise refused("Normalisation", "an equinox chain", "fold it into the weights before it")
+        scale, shift, mean, variance = statistics
+        factor = scale / np.sqrt(variance + np.asarray(epsilon, variance.dtype))
+        offset = shift - mean * factor
+        self._check(u)
+        if self.layers and isinstance(self.layers[-1], eqx.nn.Linear | eqx.nn.Conv2d):
+            before = self.layers.pop()
+            weight = np.asarray(before.weight) * factor.reshape(
+                -1, *(1,) * (before.weight.ndim - 1)
+            )
+            bias = 0.0 if before.bias is None else np.asarray(before.bias).ravel()
+            self.count -= 1
+            # What reads the layer itself has a number that is not the last any more.
+            self.count = self._again(weight, bias * factor + offset) + 1
+            return self.count
+        weight = np.diag(factor)
+        if pictures:
+            return self.convolution(u, weight[:, :, None, None], offset, (1, 1), ((0, 0), (0, 0)))
+        return self.dense(u, weight, offset)
 
     def add(self, values: Sequence[Any]) -> Any:
         raise refused("a sum of nodes", "an equinox chain", _CHAINS)
 
     def times(self, u: Any, number: float) -> Any:
         raise refused("a multiple", "an equinox chain", _CHAINS)
+
+    def product(self, u: Any, v: Any) -> Any:
+        raise refused("attention", "an equinox chain", _CHAINS)
+
+    def projected(self, u: Any, radius: float, axes: tuple[int, ...]) -> Any:
+        raise refused("Ball", "jax.nn", _CHAINS)
 
     def concatenation(self, values: Sequence[Any], axis: int) -> Any:
         raise refused("Concatenation", "an equinox chain", _CHAINS)
@@ -141,10 +174,15 @@ class _Writer(AbstractWriter):
         raise refused(potential, "jax.nn", f"or not with its numbers; {_CHAINS}")
 
     def _layer(self, u: Any, layer: Any) -> int:
-        if u != len(self.layers):
-            raise refused("a branch", "an equinox chain", _CHAINS)
+        self._check(u)
         self.layers.append(layer)
-        return u + 1
+        self.count += 1
+        return self.count
+
+    def _check(self, u: Any) -> None:
+        """Whether that is what came last."""
+        if u != self.count:
+            raise refused("a branch", "an equinox chain", _CHAINS)
 
 
 def _filled(layer: Any, weight: np.ndarray, bias: np.ndarray | None) -> Any:

@@ -15,6 +15,7 @@ from liftax.affine import (
     Dense,
     Identity,
     Mean,
+    Mix,
     Normalisation,
     Patches,
     Pointwise,
@@ -23,6 +24,7 @@ from liftax.affine import (
     Residual,
     Scale,
     Scaled,
+    Scores,
     Selection,
     Sum,
     TransposedConvolution,
@@ -30,7 +32,7 @@ from liftax.affine import (
 )
 from liftax.exporting._writer import AbstractWriter, Shape, refused
 from liftax.networks import INPUT, Network, Params
-from liftax.potentials import AbstractPotential, Clip, LeakyReLU, SoftThreshold
+from liftax.potentials import AbstractPotential, Ball, Clip, LeakyReLU, SoftThreshold
 from liftax.potentials import Identity as Linear
 
 Theta = Any
@@ -153,14 +155,13 @@ def _mean(w: AbstractWriter, f: Any, theta: Theta, parents: list[Tensor]) -> Any
 
 
 def _normalisation(w: AbstractWriter, f: Any, theta: Theta, parents: list[Tensor]) -> Any:
-    if len(parents[0].shape) == 2:
-        raise refused(f, "other frameworks here for sequences", "save_network keeps it")
-    u, pictures = parents[0].handle, len(parents[0].shape) == 3
-    if isinstance(f, Scale):
-        one = np.ones_like(theta["scale"])
-        return w.normalised(u, (theta["scale"], theta["shift"], 0 * one, one), 0.0, pictures)
-    statistics = [theta[name] for name in ("scale", "shift", "mean", "variance")]
-    return w.normalised(u, statistics, f.epsilon, pictures)
+    (u, shape), one = parents[0], np.ones_like(theta["scale"])
+    known = {"mean": 0 * one, "variance": one} | theta
+    statistics = [known[name] for name in ("scale", "shift", "mean", "variance")]
+    epsilon, tokens = 0.0 if isinstance(f, Scale) else f.epsilon, len(shape) == 2
+    u = w.transposed(u, (0, 2, 1)) if tokens else u
+    z = w.normalised(u, statistics, epsilon, len(shape) == 3)
+    return w.transposed(z, (0, 2, 1)) if tokens else z
 
 
 def _sum(w: AbstractWriter, f: Any, theta: Theta, parents: list[Tensor]) -> Any:
@@ -227,6 +228,26 @@ def _positions(w: AbstractWriter, f: Any, theta: Theta, parents: list[Tensor]) -
     return w.moved(u.handle, _channels_first(theta["positions"], len(u.shape)))
 
 
+def _heads(w: AbstractWriter, u: Tensor, heads: int, axes: Shape) -> Any:
+    """(tokens, d) cut into (tokens, heads, d / heads), and their axes in another order."""
+    tokens, width = u.shape
+    return w.transposed(w.reshaped(u.handle, (tokens, heads, width // heads)), axes)
+
+
+def _scores(w: AbstractWriter, f: Any, theta: Theta, parents: list[Tensor]) -> Any:
+    q, k = parents
+    products = w.product(_heads(w, q, f.heads, (0, 2, 1, 3)), _heads(w, k, f.heads, (0, 2, 3, 1)))
+    scaled = w.times(products, (q.shape[1] // f.heads) ** -0.5)
+    return w.transposed(scaled, (0, 3, 1, 2))  # as all with three axes: the last one first
+
+
+def _mix(w: AbstractWriter, f: Any, theta: Theta, parents: list[Tensor]) -> Any:
+    s, v = parents
+    weights = w.transposed(s.handle, (0, 2, 3, 1))
+    mixed = w.product(weights, _heads(w, v, f.heads, (0, 2, 1, 3)))
+    return w.reshaped(w.transposed(mixed, (0, 2, 1, 3)), f.out_shape(s.shape, v.shape))
+
+
 def _selection(w: AbstractWriter, f: Any, theta: Theta, parents: list[Tensor]) -> Any:
     def taken(rows: Shape, columns: Shape) -> Any:
         return w.selected(w.selected(parents[0].handle, rows, 2), columns, 3)
@@ -243,12 +264,14 @@ _MAPS: dict[type, Callable[..., Any]] = {
     Convolution: _convolution,
     Identity: lambda w, f, theta, parents: parents[0].handle,
     Mean: _mean,
+    Mix: _mix,
     Patches: _patches,
     Pointwise: _pointwise,
     Positions: _positions,
     Reshape: _reshape,
     Residual: _residual,
     Scaled: _scaled,
+    Scores: _scores,
     Selection: _selection,
     Sum: _sum,
     TransposedConvolution: _transposed_convolution,
@@ -266,11 +289,19 @@ def _activated(writer: AbstractWriter, potential: AbstractPotential, z: Tensor) 
         case SoftThreshold(threshold=t) if np.ndim(t):  # z - clip(z, -t, t)
             inside = writer.clipped(z.handle, shaped(-t), shaped(t))
             handle = writer.add([z.handle, writer.times(inside, -1.0)])
+        case Ball(radius=r, axes=axes) if not np.ndim(r):
+            handle = writer.projected(z.handle, float(r), _places(axes, rank))
         case LeakyReLU(slope=a) if np.ndim(a):
             raise refused("LeakyReLU with several slopes", "other frameworks here", "use one")
         case _:
             handle = writer.activation(z.handle, potential, rank)
     return z._replace(handle=handle)
+
+
+def _places(axes: int | Shape | None, rank: int) -> Shape:
+    """Axes of an example where they are in the foreign one, behind the samples."""
+    own = range(rank) if axes is None else (axes,) if isinstance(axes, int) else axes
+    return tuple(1 + (axis % rank + (rank == 3)) % rank for axis in own)
 
 
 def _channels_first(array: Any, rank: int) -> np.ndarray:

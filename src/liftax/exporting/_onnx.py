@@ -136,6 +136,15 @@ class _Writer(AbstractWriter):
     def times(self, u: Any, number: float) -> Any:
         return self._node("Mul", [u, self._constant("factor", np.array(number))])
 
+    def product(self, u: Any, v: Any) -> Any:
+        return self._node("MatMul", [u, v])
+
+    def projected(self, u: Any, radius: float, axes: tuple[int, ...]) -> Any:
+        size = self._node("ReduceL2", [u], axes=list(axes), keepdims=1)
+        ratio = self._node("Div", [size, self._constant("radius", np.array(radius))])
+        ratio = self._node("Max", [ratio, self._constant("one", np.array(1.0))])
+        return self._node("Div", [u, ratio])
+
     def concatenation(self, values: Sequence[Any], axis: int) -> Any:
         return self._node("Concat", list(values), axis=axis)
 

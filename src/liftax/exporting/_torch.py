@@ -142,6 +142,15 @@ class _Writer(AbstractWriter):
     def times(self, u: Any, number: float) -> Any:
         return self.graph.call_function(self.torch.mul, (u, number))
 
+    def product(self, u: Any, v: Any) -> Any:
+        return self.graph.call_function(self.torch.matmul, (u, v))
+
+    def projected(self, u: Any, radius: float, axes: tuple[int, ...]) -> Any:
+        size = self.graph.call_function(self.torch.linalg.vector_norm, (u, 2, axes, True))
+        ratio = self.graph.call_function(self.torch.div, (size, radius))
+        ratio = self.graph.call_function(self.torch.clamp, (ratio, 1.0))
+        return self.graph.call_function(self.torch.div, (u, ratio))
+
     def concatenation(self, values: Sequence[Any], axis: int) -> Any:
         return self.graph.call_function(self.torch.cat, (list(values), axis))
 

@@ -70,6 +70,14 @@ class AbstractWriter(abc.ABC):
         """A multiple."""
 
     @abc.abstractmethod
+    def product(self, u: Any, v: Any) -> Any:
+        """Products of the matrices on the last two axes."""
+
+    @abc.abstractmethod
+    def projected(self, u: Any, radius: float, axes: tuple[int, ...]) -> Any:
+        """On Euclidean balls, each along these axes (the samples are axis 0)."""
+
+    @abc.abstractmethod
     def concatenation(self, values: Sequence[Any], axis: int) -> Any:
         """Side by side along an axis."""
 
