@@ -5,7 +5,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh
 
 import liftax
@@ -27,9 +26,9 @@ def main(folder: Path, grid: list[int]) -> None:
             progress=False,
             checkpoints=liftax.Checkpoints(folder / "saved", resume=True),
         )
-    leaves = [process_allgather(leaf, tiled=True) for leaf in jax.tree.leaves(result.params)]
     if jax.process_index() == 0:
-        np.save(folder / "found.npy", np.concatenate([np.ravel(leaf) for leaf in leaves]))
+        leaves = [np.ravel(leaf) for leaf in jax.tree.leaves(result.params)]
+        np.save(folder / "found.npy", np.concatenate(leaves))
 
 
 if __name__ == "__main__":

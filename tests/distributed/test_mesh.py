@@ -1,5 +1,8 @@
 """A mesh changes where arrays lie, and nothing else."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,7 +15,7 @@ import liftax
 from liftax import Placement
 from liftax.blocks import Implicit
 from liftax.networks import Network, ddfb, fixed
-from liftax.training import step_traffic
+from liftax.training import load_model, step_traffic
 from liftax.training._traffic import step_program, traffic
 
 SAMPLES, STEPS = 32, 20
@@ -104,6 +107,34 @@ def test_divided_parameters_take_the_same_steps(method: str) -> None:
     assert distance(found.params, whole.params) < 1e-5
     weight = found.params["layer1"]["weight"]
     assert {shard.data.shape for shard in weight.addressable_shards} == {(64, 32)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["bcd", "sweep"])
+def test_divided_parameters_of_several_processes(tmp_path: Path, method: str) -> None:
+    """Two processes with two and with four devices, from each other's and one's checkpoints."""
+
+    def launch(name: str, sizes: tuple[int, int], *arguments: str) -> str:
+        script, (processes, devices) = Path(__file__).with_name("launched_sharded.py"), sizes
+        command = [sys.executable, "-m", "liftax.cli", "launch", "-n", str(processes)]
+        command += ["--devices-per-process", str(devices), str(script), "--"]
+        command += [str(tmp_path / name), method, *arguments]
+        return subprocess.run(
+            command, check=True, timeout=200, capture_output=True, text=True
+        ).stdout
+
+    def found(name: str) -> Any:
+        return load_model(tmp_path / name / "model.safetensors")[0]
+
+    launch("whole", (1, 1), "whole", "10")
+    said = launch("parts", (2, 2), "sharded", "4")
+    assert "PartitionSpec(None, 'data')" in said
+    launch("parts", (2, 4), "sharded", "7")
+    launch("parts", (1, 4), "sharded", "10")
+    assert distance(found("parts"), found("whole")) < 1e-5
+    launch("other", (1, 2), "whole", "4")
+    launch("other", (2, 2), "sharded", "10")
+    assert distance(found("other"), found("whole")) < 1e-5
 
 
 def test_divided_parameters_are_gathered_for_use_and_gradients_summed_to_their_place() -> None:

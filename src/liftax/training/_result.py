@@ -21,7 +21,7 @@ class Result:
 
     Attributes:
         energy: what was minimised, with the network in it.
-        params: the parameters.
+        params: the parameters, whole in every process.
         state: of the method, such as an optimiser's moments; `fit` can start from it.
         history: one row per epoch.
         reason: why the run stopped; ``str(reason)`` is a sentence.

@@ -14,6 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jaxtyping import Array
 
 from liftax._files import writable_folder
@@ -116,8 +117,10 @@ class Run:
 
     def go(self, progress: bool | None, callbacks: Sequence[Callback]) -> Result:
         shown = on_terminal() if progress is None else progress
-        # Between pieces the bar moves, and a signal is noticed.
-        piece = max(self.per_epoch // (20 if shown or self.saver else 1), 1)
+        # Between pieces the bar moves, and a signal is noticed; processes have the same pieces.
+        several = jax.process_count() > 1
+        piece = max(self.per_epoch // (20 if shown or self.saver or several else 1), 1)
+        shown = shown and jax.process_index() == 0
         if self.stream is not None:  # a block that is longer than a piece would be fetched again
             self.stream = self.stream.shortened(piece)
         begin = time.perf_counter()
@@ -183,9 +186,10 @@ class Run:
         return Reason.COMPLETED
 
     def plain(self) -> Params:
-        """The parameters for the user."""
+        """The parameters for the user, those of other processes too."""
         params = self.carry.params
-        return self.layers.plain(params if self.stages is None else self.stages.plain(params))
+        params = self.layers.plain(params if self.stages is None else self.stages.plain(params))
+        return params if jax.process_count() == 1 else jax.tree.map(_whole, params)
 
     def epoch(self, number: int) -> tuple[Array, Array]:
         """Order and key."""
@@ -324,6 +328,13 @@ class Run:
             return self.stages.laid(self.problem, tree)
         arrays = jax.tree.map(place.put, tree, placed(self.problem, tree))
         return settle(self.problem, arrays)  # a copy: the loop donates its buffers
+
+
+def _whole(leaf: jax.Array) -> Array:
+    """An array that every process has; on the host, if it lay on the devices of several."""
+    if leaf.is_fully_replicated:
+        return leaf
+    return multihost_utils.process_allgather(leaf, tiled=True)
 
 
 def _number(value: int, dtype: Any = np.int32) -> Any:
