@@ -1,5 +1,8 @@
 """Checkpoints of runs on several devices: parts, other numbers of devices, a full disk."""
 
+import errno
+import io
+import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -111,6 +114,54 @@ def test_a_full_disk_is_named_and_leaves_what_was_saved(tmp_path: Path) -> None:
     assert files(tmp_path) in (whole[:2], whole[1:])
     resumed = train(network, chosen, None, checkpoints=liftax.Checkpoints(tmp_path, resume=True))
     whole = train(network, chosen, None)
+    assert all(map(np.array_equal, *(jax.tree.leaves(r.params) for r in (resumed, whole))))
+
+
+class _ReadOnly:
+    """`os` and `pathlib` on a folder whose file system is mounted read-only, as root sees it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        self.folder, self.on = str(folder), False
+        for module, name in ((io, "open"), (os, "replace"), (os, "unlink"), (os, "mkdir")):
+            monkeypatch.setattr(module, name, self._guarded(getattr(module, name)))
+
+    def _guarded(self, call: Any) -> Any:
+        def guarded(path: Any, *args: Any, **more: Any) -> Any:
+            reads = call is io_open and (args or [more.get("mode", "r")])[0] in ("r", "rb")
+            if self.on and not reads and str(path).startswith(self.folder):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+            return call(path, *args, **more)
+
+        return guarded
+
+
+io_open = io.open
+
+
+def test_a_folder_that_becomes_read_only_is_named_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the third epoch; the run then goes on from what was saved, when it may write again."""
+    network, chosen, folder = NETWORKS["mlp"], METHODS["sweep"], tmp_path / "saved"
+    mounted = _ReadOnly(folder, monkeypatch)
+
+    def remount(history, params):
+        mounted.on = history.last["epoch"] == 3
+
+    with pytest.raises(
+        OSError, match=r"cannot write to .*saved' \(Read-only file system\); the checkpoints before"
+    ):
+        train(network, chosen, None, checkpoints=liftax.Checkpoints(folder), callback=remount)
+    held = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert len(held) == 2
+    saved = liftax.Checkpoints(folder, resume=True)
+    with pytest.raises(
+        ValueError, match=r"checkpoints.folder: cannot write to the folder .*Read-only file system"
+    ):
+        train(network, chosen, None, checkpoints=saved)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == held
+    mounted.on = False
+    resumed, whole = (train(network, chosen, None, checkpoints=c) for c in (saved, None))
     assert all(map(np.array_equal, *(jax.tree.leaves(r.params) for r in (resumed, whole))))
 
 
