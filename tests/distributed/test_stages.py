@@ -31,7 +31,7 @@ NETWORKS = {
     "shallow": liftax.mlp([16, 12, 5]),
     "cnn": liftax.cnn((8, 8, 1), [3, 4], [6], 5),
     "normalised": liftax.cnn((8, 8, 1), [3, 4], [6], 5, normalised=True),
-    "resnet": liftax.resnet(16, 8, 3, 5),
+    "resnet": liftax.resnet((6, 6, 1), 3, 3, 5),
     "pnn": fixed(ddfb((8, 8, 1), 3, 3)),
 }
 METHODS = {
@@ -43,17 +43,13 @@ METHODS = {
     "backward": liftax.BackPropagation(SGD),
     "gauss-seidel": liftax.BlockCoordinateDescent(),
 }
-GRIDS = [(1, 2), (1, 4), (2, 2), (2, 4)]
+DEEP = ("cnn", "resnet", "pnn")
 CASES = [
     *(("mlp", m, (1, 4)) for m in METHODS),
-    *(
-        (n, m, g)
-        for n in ("cnn", "resnet", "pnn")
-        for m in ("jacobi", "contrastive")
-        for g in GRIDS
-    ),
-    *((n, m, (1, 4)) for n in ("cnn", "resnet", "pnn") for m in list(METHODS)[1::2]),
-    *((n, m, (1, 8)) for n in ("resnet", "pnn") for m in ("jacobi", "contrastive")),
+    *((n, "jacobi", g) for n in DEEP for g in ((1, 2), (1, 4), (2, 2), (2, 4))),
+    *((n, "red-black", (1, 4)) for n in DEEP),
+    *((n, "contrastive", g) for n in DEEP for g in ((1, 4), (2, 4))),
+    *((n, "jacobi", (1, 8)) for n in ("resnet", "pnn")),
     ("normalised", "sweep", (2, 2)),
 ]
 FAST = [("shallow", "red-black", (1, 2))]
