@@ -2,7 +2,7 @@
 
 import math
 import pickle
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +19,13 @@ from sklearn.preprocessing import MinMaxScaler
 
 import liftax
 from liftax.estimators import LiftedAutoencoder, LiftedClassifier, LiftedRegressor
+from liftax.estimators._samples import Draws, Samples
 from liftax.training import History
 
 Estimator = TypeVar("Estimator", bound=BaseEstimator)
 X, Y = load_digits(return_X_y=True)
 X, Y = (X[:600] / 16).astype(np.float32), Y[:600]
+ALL = np.arange(600)
 WORDS = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 QUICK = {
     "hidden_layer_sizes": (16,),
@@ -55,15 +57,122 @@ def test_a_classifier_is_a_call_of_fit(classifier: LiftedClassifier) -> None:
     seed = np.random.RandomState(0).randint(2**31 - 1)
     network = liftax.mlp([64, 16, 10])
     names, labels = np.unique(WORDS[Y], return_inverse=True)
-    method = liftax.OneSweep(optax.adam(1e-2))
+    method, rows = liftax.OneSweep(optax.adam(1e-2)), in_order(X, labels.astype(np.int32))
     result = liftax.fit(
-        network, (X, labels), method, epochs=3, batch_size=32, seed=int(seed), progress=False
+        network,
+        (X[rows], labels[rows]),
+        method,
+        epochs=3,
+        batch_size=32,
+        seed=int(seed),
+        progress=False,
     )
     np.testing.assert_array_equal(classifier.classes_, names)
     np.testing.assert_allclose(classifier.predict_proba(X), result.predict(X), atol=1e-6)
     assert classifier.loss_curve_ == result.history["loss"][1:].tolist()
     assert classifier.n_iter_ == 3
     assert classifier.score(X, WORDS[Y]) > 0.9
+
+
+def in_order(x: Any, y: Any) -> list[int]:
+    """Rows in the order of their bytes, as estimators take them."""
+    return sorted(range(len(x)), key=lambda i: x[i].tobytes() + y[i].tobytes())
+
+
+def test_the_order_of_samples_does_not_matter() -> None:
+    settings = {**QUICK, "max_iter": 2}
+    models = [LiftedClassifier(**settings).fit(X[rows], Y[rows]) for rows in (ALL, ALL[::-1])]
+    assert models[0].loss_curve_ == models[1].loss_curve_
+
+
+def test_whole_weights_repeat_samples() -> None:
+    """To the bit, and samples of weight 0 are not there, nor are labels that they alone have."""
+    rng = np.random.default_rng(0)
+    weight = np.where(Y == 9, 0, rng.integers(0, 4, len(Y)))
+    settings = {**QUICK, "max_iter": 2}
+    found = LiftedClassifier(**settings).fit(X, Y, sample_weight=weight)
+    rows = ALL.repeat(weight)
+    expected = LiftedClassifier(**settings).fit(X[rows], Y[rows])
+    assert found.classes_.tolist() == list(range(9))
+    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    seen = Y != 9
+    accuracy = np.average(found.predict(X[seen]) == Y[seen], weights=1.0 + weight[seen])
+    assert found.score(X[seen], Y[seen], 1.0 + weight[seen]) == pytest.approx(accuracy)
+
+
+@pytest.mark.slow
+def test_other_weights_are_those_of_the_loss() -> None:
+    """A linear regression of few numbers, against weighted normal equations."""
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(64, 2)), rng.uniform(0.01, 3, 64)
+    y = x @ [1.0, -2.0] + rng.normal(size=64)  # the weights make a difference
+    model = LiftedRegressor(
+        (), solver="sgd", learning_rate_init=2e-2, batch_size=8, tol=math.inf, random_state=0
+    )
+    found = []
+    for _ in range(150):
+        model.partial_fit(x, y, sample_weight=weight)
+        found.append(model.predict(np.eye(3, 2)))
+    one = np.column_stack([x, np.ones(64)])
+    slope = np.linalg.solve((one.T * weight) @ one, (one.T * weight) @ y)
+    plain = np.linalg.lstsq(one, y, rcond=None)[0]
+    expected, other = ([c[0] + c[2], c[1] + c[2], c[2]] for c in (slope, plain))
+    mean = np.mean(found[50:], axis=0)
+    assert np.linalg.norm(mean - expected) < 0.2 * np.linalg.norm(mean - other)
+    with pytest.raises(ValueError, match="block-coordinate-descent takes all samples at once"):
+        model.set_params(algorithm="block-coordinate-descent").fit(x, y, weight)
+
+
+def test_draws_are_in_proportion() -> None:
+    """Within one of what the weight says, in every epoch, whatever the random numbers."""
+    weight = np.random.default_rng(0).uniform(0.1, 5, 40)
+    samples = Samples(np.arange(40.0)[:, None], None, weight)
+    batches = Draws(samples, 7, 3)
+    epochs = [np.concatenate([x[:, 0] for x, _ in batches]) for _ in range(3)]
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    for epoch in epochs:
+        counts = np.bincount(epoch.astype(int), minlength=40)
+        assert np.abs(counts - 35 * weight / weight.sum()).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (np.ones((600, 1)), r"sample_weight.shape is \(600, 1\), and X has 600 samples"),
+        (np.zeros(600), "sample_weight is zero for every sample"),
+        (np.full(600, -1.0), "sample_weight must hold finite numbers of at least 0"),
+    ],
+)
+def test_bad_weights_are_named(weight: np.ndarray, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        LiftedClassifier(**QUICK).fit(X, Y, sample_weight=weight)
+
+
+def small(shape: tuple[int, ...], outputs: int) -> liftax.Network:
+    """Of a module, so that it can be pickled."""
+    return liftax.cnn((shape[0], shape[1], shape[2]), (4,), (), outputs)
+
+
+def test_pictures_to_a_convolutional_network() -> None:
+    """As rows, which the estimator reshapes; the same as `fit` on the pictures."""
+    settings = {**QUICK, "max_iter": 2, "network": small, "input_shape": (8, 8, 1)}
+    model = LiftedClassifier(**settings).fit(X, Y)
+    model = pickle.loads(pickle.dumps(model))
+    rows = in_order(X, Y.astype(np.int32))
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    result = liftax.fit(
+        small((8, 8, 1), 10),
+        (X[rows].reshape(-1, 8, 8, 1), Y[rows]),
+        liftax.OneSweep(optax.adam(1e-2)),
+        epochs=2,
+        batch_size=32,
+        seed=int(seed),
+        progress=False,
+    )
+    np.testing.assert_allclose(
+        model.predict_proba(X), result.predict(X.reshape(-1, 8, 8, 1)), atol=1e-6
+    )
+    assert clone(model).get_params()["network"] is small
 
 
 def test_a_row_does_not_depend_on_the_rows_beside_it(classifier: LiftedClassifier) -> None:
@@ -118,8 +227,9 @@ def test_early_stopping_keeps_the_best() -> None:
     assert len(held_out) == int(np.argmin(held_out)) + 4 < 60
     from sklearn.model_selection import train_test_split
 
+    rows = in_order(X, Y.astype(np.int32))
     _, x, _, y = train_test_split(
-        X, Y, test_size=0.1, random_state=np.random.RandomState(0), stratify=Y
+        X[rows], Y[rows], test_size=0.1, random_state=np.random.RandomState(0), stratify=Y[rows]
     )
     proba = model.predict_proba(x)[np.arange(len(y)), y]
     np.testing.assert_allclose(-np.mean(np.log(proba)), held_out.min(), rtol=1e-4)
@@ -185,6 +295,15 @@ def test_an_autoencoder_reconstructs(autoencoder: LiftedAutoencoder) -> None:
         ({"alpha": -1.0}, "alpha must be at least 0, got -1"),
         ({"learning_rate_init": 0.0}, "learning_rate_init must be positive, got 0"),
         ({"alpha": 1.0, "learning_rate_init": optax.constant_schedule(1.0)}, "alpha: weight decay"),
+        ({"input_shape": (8, 7, 1)}, r"input_shape \(8, 7, 1\) has 56 numbers, and X has 64 feat"),
+        (
+            {"network": lambda s, n: s},
+            "network gave a tuple; give a function of an",
+        ),
+        (
+            {"network": lambda s, n: liftax.mlp([64, 3])},
+            r"network ends in the shape \(3,\) with",
+        ),
         ({"solver": "sgd", "learning_rate_init": 1e30}, "infinite or NaN: take a smaller step"),
     ],
 )

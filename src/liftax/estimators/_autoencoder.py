@@ -9,6 +9,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from liftax.estimators._estimator import AbstractLifted
+from liftax.estimators._samples import Samples
 from liftax.inversion import AbstractPrior, default_solver, invert, named_regulariser
 from liftax.networks import INPUT, Network, Node, autoencoder, code_layer
 from liftax.potentials import AbstractPotential
@@ -52,14 +53,14 @@ class LiftedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Abstr
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on features (samples, features); `y` is not used."""
         x = self._validated(X, reset=True)
-        self._train(x, None, x.shape[1])
+        self._train(Samples(x, None), x.shape[1])
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One epoch on these samples, from where the last call ended."""
         first = "result_" not in vars(self)
         x = self._validated(X, reset=first)
-        self._go_on(x, None, x.shape[1], first)
+        self._go_on(Samples(x, None), x.shape[1], first)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

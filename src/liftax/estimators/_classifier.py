@@ -8,13 +8,15 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from liftax.estimators._estimator import AbstractLifted
-from liftax.networks import Network, mlp
+from liftax.estimators._samples import weighted
+from liftax.estimators._supervised import AbstractSupervised
+from liftax.networks import Network
+from liftax.potentials import Softmax
 
 
 @dataclasses.dataclass(eq=False, repr=False)
-class LiftedClassifier(ClassifierMixin, AbstractLifted):
-    r"""A multi-layer perceptron that ends in a softmax, trained by lifting.
+class LiftedClassifier(ClassifierMixin, AbstractSupervised):
+    r"""A network that ends in a softmax, a perceptron if no other is given, trained by lifting.
 
     With the Bregman penalty at the output the loss is the cross-entropy.
 
@@ -36,6 +38,10 @@ class LiftedClassifier(ClassifierMixin, AbstractLifted):
         validation_fraction: of the samples that are held out.
         random_state: of initial parameters, order, and what is held out.
         verbose: show a bar.
+        network: (shape of an example, number of outputs) → `Network` that ends in a softmax, such
+            as `liftax.lenet`, instead of the perceptron. A function of a module can be pickled.
+        input_shape: that shape, such as (height, width, channels), to which the rows of X are
+            reshaped; None for (features,).
         classes_: the labels, sorted.
         result_: what `liftax.fit` returned; `network_` and `params_` are in it.
         loss_curve_: mean loss of every epoch; `loss_` is the last one, `n_iter_` their number.
@@ -46,22 +52,31 @@ class LiftedClassifier(ClassifierMixin, AbstractLifted):
     Source: arXiv 2510.09796; the conventions are those of scikit-learn's `MLPClassifier`.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Train on features (samples, features) and labels of any kind."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on features (samples, features) and labels of any kind.
+
+        Args:
+            X: features.
+            y: labels.
+            sample_weight: how often each sample counts, (samples,). Whole weights (up to 10 on
+                average) repeat the samples; with others every epoch draws as many samples as there
+                are, in proportion to their weights. Those of weight 0 are as if not there.
+        """
         x, y = self._validated(X, y, reset=True)
         check_classification_targets(y)
-        self.classes_, labels = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-        labels = labels.astype(np.int32)
-        self._train(x, labels, len(self.classes_), labels)
+        found = weighted(x, column_or_1d(y, warn=True), sample_weight)
+        self.classes_, labels = np.unique(np.asarray(found.y), return_inverse=True)
+        self._train(found._replace(y=labels.astype(np.int32)), len(self.classes_), True)
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """One epoch on these samples, from where the last call ended.
 
         Args:
             X: features.
             y: labels.
             classes: all labels that will come; needed in the first call.
+            sample_weight: as in `fit`.
         """
         first = "result_" not in vars(self)
         x, y = self._validated(X, y, reset=first)
@@ -79,7 +94,7 @@ class LiftedClassifier(ClassifierMixin, AbstractLifted):
         if len(unknown):
             raise ValueError(f"y has labels {unknown} that are not among classes {self.classes_}")
         labels = np.searchsorted(self.classes_, y).astype(np.int32)
-        self._go_on(x, labels, len(self.classes_), first)
+        self._go_on(weighted(x, labels, sample_weight), len(self.classes_), first)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -93,4 +108,4 @@ class LiftedClassifier(ClassifierMixin, AbstractLifted):
         return self.classes_[best]
 
     def _network(self, inputs: int, outputs: int) -> Network:
-        return mlp([inputs, *self._widths(), outputs], self.activation)
+        return self._built(inputs, outputs, Softmax())

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from liftax._solution import Reason
 from liftax.estimators._names import named_method, named_penalty
+from liftax.estimators._samples import Draws, Samples
 from liftax.methods import AbstractMethod
 from liftax.networks import Network, Params
 from liftax.objectives import LiftedEnergy
@@ -28,6 +29,7 @@ from liftax.training import Best, EarlyStopping, Result, fit
 # Rows that the network computes at a time. Always as many, with zeros where there are fewer: there
 # is one program, and a row's output does not depend on the rows beside it.
 _ROWS = 256
+_COPIES = 8  # of a held-out sample, on average, where weights are no whole numbers
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -75,15 +77,15 @@ class AbstractLifted(BaseEstimator, abc.ABC):
             )
         return [int(n) for n in given]
 
-    def _train(self, x: np.ndarray, y: np.ndarray | None, outputs: int, split: Any = None) -> None:
+    def _train(self, samples: Samples, outputs: int, labels: bool = False) -> None:
         """Train a new network, on all samples or on all but the validation fraction."""
         self._check()
-        energy = self._energy(x.shape[1], outputs)
-        data, validation, kept = (x, y), None, None
+        energy, data = self._energy(samples.x.shape[1], outputs), samples.sorted()
+        validation, kept = None, None
         callbacks: list[Any] = []
         if self.early_stopping:
-            x, held, y, held_y = self._halves(x, y, split)
-            data, validation, kept = (x, y), (held, held_y), Best("validation_loss")
+            data, held = self._halves(data, labels)
+            validation, kept = self._held(held), Best("validation_loss")
             callbacks = [kept]
         column = "validation_loss" if self.early_stopping else "loss"
         if math.isfinite(self.tol):
@@ -99,19 +101,19 @@ class AbstractLifted(BaseEstimator, abc.ABC):
         params = kept.params if kept is not None else None
         self._keep(result if params is None else dataclasses.replace(result, params=params))
 
-    def _go_on(self, x: np.ndarray, y: np.ndarray | None, outputs: int, first: bool) -> None:
+    def _go_on(self, samples: Samples, outputs: int, first: bool) -> None:
         """One more epoch on these samples, from where the last one ended."""
         self._check()
         before = None if first else self.result_
-        energy = self._energy(x.shape[1], outputs) if before is None else before.energy
-        count = 0 if before is None else self.n_iter_
-        result = self._fitted(energy, (x, y), (self._seed() + count) % 2**31, 1, None, [], before)
+        energy = self._energy(samples.x.shape[1], outputs) if before is None else before.energy
+        count, data = 0 if before is None else self.n_iter_, samples.sorted()
+        result = self._fitted(energy, data, (self._seed() + count) % 2**31, 1, None, [], before)
         self._keep(result, count)
 
     def _fitted(
         self,
         energy: LiftedEnergy,
-        data: tuple[Any, Any],
+        data: Samples,
         seed: int,
         epochs: int,
         validation: tuple[Any, Any] | None,
@@ -119,9 +121,14 @@ class AbstractLifted(BaseEstimator, abc.ABC):
         before: Result | None = None,
     ) -> Result:
         method = named_method(self.algorithm, self.solver, self.learning_rate_init, self.alpha)
+        if not data.whole and method.full_batch:
+            raise ValueError(
+                f"sample_weight: {self.algorithm} takes all samples at once, as often as whole "
+                "weights say (10 times on average at most); round yours, or take another algorithm"
+            )
         result = fit(
             energy,
-            data,
+            data.repeated()[:2] if data.whole else Draws(data, self.batch_size, seed),
             method,
             epochs=epochs,
             batch_size=self.batch_size,
@@ -148,15 +155,22 @@ class AbstractLifted(BaseEstimator, abc.ABC):
         penalty = named_penalty(self.penalty)
         return LiftedEnergy(network, penalty, regularisers=decay if self.alpha > 0 else None)
 
-    def _halves(self, x: np.ndarray, y: np.ndarray | None, split: Any) -> tuple[Any, ...]:
-        both = (x,) if y is None else (x, y)
-        parts = train_test_split(
-            *both,
+    def _halves(self, samples: Samples, labels: bool) -> tuple[Samples, Samples]:
+        """What is trained on and what is held out, with as many of every label."""
+        train, held = train_test_split(
+            np.arange(len(samples.x)),
             test_size=self.validation_fraction,
             random_state=check_random_state(self.random_state),
-            stratify=split,
+            stratify=samples.y if labels else None,
         )
-        return (*parts, None, None) if y is None else tuple(parts)
+        return samples.taken(np.asarray(train)), samples.taken(np.asarray(held))
+
+    def _held(self, samples: Samples) -> tuple[Any, Any]:
+        """Arrays whose mean loss is the weighted one, up to rounding of the weights."""
+        if samples.whole:
+            return samples.repeated()[:2]
+        rows = samples.drawn(_COPIES * len(samples.x), np.random.default_rng(0))
+        return samples.taken(rows)[:2]
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -190,5 +204,6 @@ class AbstractLifted(BaseEstimator, abc.ABC):
             rows = x[begin : begin + _ROWS]
             block = np.zeros((_ROWS, x.shape[1]), np.float32)
             block[: len(rows)] = rows
-            blocks.append(np.asarray(program(params, jnp.asarray(block)))[: len(rows)])
+            block = jnp.asarray(block.reshape(_ROWS, *network.input_shape))
+            blocks.append(np.asarray(program(params, block))[: len(rows)])
         return np.concatenate(blocks)
