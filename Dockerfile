@@ -1,10 +1,13 @@
-# docker build -t liftax . && docker run --rm -v "$PWD:/work" liftax restore noisy.png --out clean.png
+# docker build -t liftax .
+# docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" liftax restore noisy.png --out clean.png
 FROM python:3.12-slim
 COPY . /source
 RUN python -m pip install --no-cache-dir --constraint /source/constraints.txt '/source[experiments,onnx,sklearn]' \
     && rm -rf /source \
     && useradd --create-home liftax
 USER liftax
+# A place to write for whoever runs it: `--user` makes files the caller's, and has no home here.
+ENV XDG_CACHE_HOME=/tmp/cache
 WORKDIR /work
 ENTRYPOINT ["liftax"]
 CMD ["--help"]
