@@ -1,25 +1,32 @@
-"""Settings of all tests: double precision, strict promotion, eight devices, a cache."""
+"""Settings of all tests: double precision, strict promotion, eight devices, cheap compilation."""
 
+import functools
+import gc
 import importlib.util
 import os
-from pathlib import Path
 
 import jax
+import pytest
+from jax._src.interpreters import mlir
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 8)
 # Small programs compile in half the time without most optimisations; no test measures speed.
 jax.config.update("jax_disable_most_optimizations", True)
-# XLA reads its flags at the first program; the older code generator compiles in half the time.
-# From 0.11 on it is gone, and XLA ends the process at a flag that it does not know.
+# XLA reads its flags at the first program; the older code generator compiles in half the time, and
+# a small program split among 32 compilers takes longer than one that is not. From 0.11 on the first
+# is gone, and XLA ends the process at a flag that it does not know.
+_FLAGS = ["--xla_cpu_parallel_codegen_split_count=1"]
 if jax.__version_info__ < (0, 11):
-    os.environ["XLA_FLAGS"] = (
-        f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
-    )
-_CACHE = Path(__file__).parents[1] / ".pytest_cache" / "programs"
-jax.config.update("jax_compilation_cache_dir", str(_CACHE))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+    # JAX makes a context of MLIR for every program and keeps it: 5 ms each, and half the memory of
+    # the tests. One serves all of them. It is private to JAX, as newer versions may have none.
+    mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_FLAGS]).strip()
+# Programs kept by JAX are millions of objects; going through all of them again and again in search
+# of garbage takes a tenth of the tests' time.
+gc.set_threshold(50_000, 20, 100)
 
 # PyTorch is large: `make .venv/.torch` (and CI) installs it; without it these files are left out.
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -35,3 +42,16 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.write_line(f"left out, playwright is not installed: {NEED_BROWSER}")
     if not HAS_TORCH:
         terminalreporter.write_line(f"left out, PyTorch is not installed: {NEED_TORCH}")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """One search for garbage, whose warnings count, before pytest's five through all programs."""
+    gc.collect()
+    gc.freeze()

@@ -23,6 +23,13 @@ from tests.fault import Fault
 from tests.faults import FAULTS
 
 ROOT = Path(__file__).parents[1]
+# A fault leaves most programs as they are; they are found by content, and copies share them.
+PROGRAMS = {
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "programs"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
+# JAX does not write its files atomically: a half-written one is reported and compiled anew.
+UNREAD = "ignore:Error reading persistent compilation cache entry:UserWarning"
 LONGEST = 300  # seconds a test may take; a fault that makes it hang is caught
 CAUGHT = 1  # pytest's exit code for failed tests
 
@@ -36,24 +43,22 @@ class Outcome(NamedTuple):
 
 
 def copy_to(folder: Path) -> Path:
-    """Source, tests and settings; the compiled programs are shared, they are found by content."""
+    """Source, tests and settings."""
     skipped = shutil.ignore_patterns("__pycache__")
     for name in ("src", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=skipped)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    (ROOT / ".pytest_cache").mkdir(exist_ok=True)
-    (folder / ".pytest_cache").symlink_to(ROOT / ".pytest_cache")
     return folder
 
 
 def pytest_in(folder: Path, longest: float, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run tests of a copy, slow ones too, against the source of that copy."""
     paths = os.pathsep.join([str(folder / "src"), str(folder)])
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-W", UNREAD]
     return subprocess.run(
         [*command, "-m", "slow or not slow", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, **PROGRAMS, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=longest,

@@ -27,7 +27,7 @@ def verify(network: Network, params: Params) -> None:
         with jax.numpy_dtype_promotion("standard"):
             dtype = jnp.result_type(*leaves, jnp.float16)
             example = jax.ShapeDtypeStruct((1, *network.input_shape), dtype)
-            given = jax.eval_shape(network, params, example).shape
+            given = jax.eval_shape(lambda p, x: network(p, x), params, example).shape
     except Exception as error:  # of whatever field does not fit the shapes
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"the network cannot be evaluated: {reason}") from error
