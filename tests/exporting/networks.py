@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import liftax
@@ -135,7 +134,7 @@ def drawn(network: Network, dtype: Any = np.float32) -> Params:
         name = jax.tree_util.keystr(path)
         values = rng.normal(scale=0.5, size=leaf.shape)
         positive = "variance" in name or ".potential" in name
-        return jnp.asarray(np.abs(values) + 0.1 if positive else values, dtype)
+        return jax.device_put((np.abs(values) + 0.1 if positive else values).astype(dtype))
 
     shapes = jax.eval_shape(network.init, jax.random.key(0))
     return jax.tree_util.tree_map_with_path(draw, shapes)
@@ -148,4 +147,4 @@ def model(name: str) -> tuple[Network, Params]:
 
 def example(network: Network) -> jax.Array:
     values = np.random.default_rng(1).normal(size=(3, *network.input_shape))
-    return jnp.asarray(values, jnp.float32)
+    return jax.device_put(values.astype(np.float32))

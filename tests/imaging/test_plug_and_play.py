@@ -11,7 +11,7 @@ from liftax.imaging import Blur, Mask, lipschitz_estimate, plug_and_play, psnr, 
 
 
 def draw(seed: int, *shape: int) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+    return jax.device_put(np.random.default_rng(seed).normal(size=shape))
 
 
 KERNEL = np.array([[0.1, 0.2, 0.0], [0.1, 0.9, 0.1], [0.0, 0.1, 0.05]])

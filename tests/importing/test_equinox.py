@@ -11,7 +11,7 @@ from equinox import nn
 
 from liftax.importing import from_equinox
 
-KEYS = jax.random.split(jax.random.key(0), 20)
+KEYS = list(jax.random.split(jax.random.key(0), 20))
 FUNCTIONS = [
     *(jax.nn.relu, jax.nn.relu6, jax.nn.leaky_relu, jax.nn.elu, jax.nn.hard_tanh),
     *(jax.nn.hard_sigmoid, jax.nn.sigmoid, jax.nn.soft_sign, jax.nn.softplus, jnp.tanh),
@@ -49,13 +49,12 @@ CASES: dict[str, tuple[Any, tuple[int, ...], int]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_equinox(name: str) -> None:
     build, shape, count = CASES[name]
-    module = build()
-    x = jax.random.normal(KEYS[5], (5, *shape))
+    module = eqx.filter_jit(build)()
     dtype = jax.tree.leaves(eqx.filter(module, eqx.is_array))[0].dtype
-    x = x.astype(dtype)
-    expected = jax.vmap(module)(x)
+    x = np.random.default_rng(5).normal(size=(5, *shape)).astype(dtype)
+    expected = eqx.filter_jit(lambda module, x: jax.vmap(module)(x))(module, x)
     network, params = from_equinox(module, shape)
-    found = network(params, jnp.moveaxis(x, 1, -1) if len(shape) == 3 else x)
+    found = eqx.filter_jit(network)(params, np.moveaxis(x, 1, -1) if len(shape) == 3 else x)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert len(network.nodes) == count
 

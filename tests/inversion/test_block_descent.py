@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import liftax
 from liftax._solution import Reason
 from liftax.affine import Dense, Pointwise, Scores
 from liftax.affine import Sum as Added
@@ -23,7 +22,7 @@ from liftax.inversion import (
 from liftax.networks import Network, Node, chain, gradient_resnet
 from tests.blind import Blind
 
-from .problems import SHAPE, layer
+from .problems import SHAPE, inverted, layer
 
 PLAIN = {"step": ProximalGradient(), "inertia": Plain()}
 
@@ -65,7 +64,7 @@ def test_a_pull_that_has_not_reached_the_input_yet_is_no_end() -> None:
     found = []
     for order in (RedBlack(), GaussSeidel()):
         solver = BlockDescent(5000, tolerance=1e-12, weights=weights, order=order)
-        out = liftax.invert(network, params, y, Tikhonov(), 1e-4, solver=solver)
+        out = inverted(network, params, y, Tikhonov(), 1e-4, solver=solver)
         assert out.reasons == (Reason.SETTLED,)
         found.append(np.asarray(out.x))
     np.testing.assert_allclose(found[0], [[0.3, -0.2]], atol=1e-3)
@@ -76,7 +75,7 @@ def test_a_pull_that_has_not_reached_the_input_yet_is_no_end() -> None:
 def test_a_linear_network_has_the_solution_of_its_normal_equations(weights) -> None:
     network, params, y, alpha, x, energy = linear(weights)
     solver = BlockDescent(5000, tolerance=1e-12, weights=weights)
-    found = liftax.inversion.invert(network, params, y[None], Tikhonov(), alpha, solver=solver)
+    found = inverted(network, params, y[None], Tikhonov(), alpha, solver=solver)
     assert found.reasons == (Reason.SETTLED,)
     np.testing.assert_allclose(found.x[0], x, atol=1e-7)
     np.testing.assert_allclose(found.energy, energy, rtol=1e-9)
@@ -88,8 +87,8 @@ def test_a_linear_network_has_the_solution_of_its_normal_equations(weights) -> N
 @pytest.mark.parametrize("prior", [TotalVariation(), L1()])
 def test_one_layer_has_the_optimum_of_the_convex_solver(prior) -> None:
     network, params, _, y = layer()
-    exact = liftax.inversion.invert(network, params, y, prior, 0.02)
-    found = liftax.inversion.invert(
+    exact = inverted(network, params, y, prior, 0.02)
+    found = inverted(
         network, params, y, prior, 0.02, solver=BlockDescent(20000, 1, tolerance=1e-9, **PLAIN)
     )
     assert exact.reasons == (Reason.CERTIFIED,) * 2
@@ -107,12 +106,12 @@ def test_exact_nodes_are_no_variables() -> None:
     x = np.linalg.solve(whole @ whole.T + alpha * np.eye(4), whole @ y)
     energy = 0.5 * np.sum((y - x @ whole) ** 2) + 0.5 * alpha * np.sum(x**2)
     solver = BlockDescent(20000, tolerance=1e-13, weights={"u": 3.0}, exact=True, **PLAIN)
-    found = liftax.inversion.invert(network, params, y[None], Tikhonov(), alpha, solver=solver)
+    found = inverted(network, params, y[None], Tikhonov(), alpha, solver=solver)
     np.testing.assert_allclose(found.x[0], x, atol=1e-7)
     np.testing.assert_allclose(found.energy, energy, rtol=1e-7)
     network, params, y = deep()
     with pytest.raises(ValueError, match="exact=True needs hidden nodes with the identity"):
-        liftax.inversion.invert(network, params, y, L1(), 1.0, solver=BlockDescent(exact=True))
+        inverted(network, params, y, L1(), 1.0, solver=BlockDescent(exact=True))
 
 
 @pytest.mark.slow
@@ -129,7 +128,7 @@ def test_a_convex_residual_network_ends_in_one_point(exact: bool) -> None:
     weights = {"out": weight, **{f"u{j}": rho for j in range(1, 5)}}
     solver = BlockDescent(20000, 1, tolerance=1e-12, weights=weights, exact=exact)
     starts = np.concatenate([x, x + 3, x - 5])
-    found = liftax.inversion.invert(
+    found = inverted(
         network, params, np.tile(y, (3, 1)), Tikhonov(), 1e-8, solver=solver, start=starts
     )
     ends = np.asarray(found.x).reshape(3, 5, 1)
@@ -151,7 +150,7 @@ def test_the_energy_never_increases(activation: str) -> None:
     """Plain steps, a regulariser with a prox: sweep by sweep, for every example."""
     network, params, y = deep(activation)
     energies = [
-        liftax.inversion.invert(
+        inverted(
             network,
             params,
             y,
@@ -171,9 +170,9 @@ def test_the_guard_ends_the_circling_of_inertia_with_dual_variables() -> None:
     """One layer, total variation: with it at the optimum of the convex solver, without it not."""
     network, params, _, y = layer()
     given = (network, params, y, TotalVariation(), 0.02)
-    exact = liftax.invert(*given, solver=PrimalDual(40000, 1e-10))
+    exact = inverted(*given, solver=PrimalDual(40000, 1e-10))
     found = {
-        guard: liftax.invert(*given, solver=BlockDescent(2000, 1, tolerance=0.0, guard=guard))
+        guard: inverted(*given, solver=BlockDescent(2000, 1, tolerance=0.0, guard=guard))
         for guard in (True, False)
     }
     np.testing.assert_allclose(found[True].energy, exact.energy, rtol=1e-7)
@@ -189,14 +188,12 @@ def test_the_guarded_energy_never_rises(prior) -> None:
     energies = []
     for sweeps in [*range(1, 25), 300]:
         solver = BlockDescent(jnp.asarray(sweeps), 1, tolerance=0.0)
-        energies.append(liftax.invert(*given, solver=solver).energy)
+        energies.append(inverted(*given, solver=solver).energy)
     rises = np.diff(np.stack(energies), axis=0) / np.stack(energies)[:-1]
     assert np.all(rises <= 1e-13)
     assert np.all(energies[-1] < 0.9 * energies[0])
     free = [
-        liftax.invert(
-            *given, solver=BlockDescent(jnp.asarray(k), 1, tolerance=0.0, guard=False)
-        ).energy
+        inverted(*given, solver=BlockDescent(jnp.asarray(k), 1, tolerance=0.0, guard=False)).energy
         for k in range(1, 25)
     ]
     assert np.max(np.diff(np.stack(free), axis=0)) > 1e-3  # without it
@@ -208,8 +205,7 @@ def test_no_activation_is_differentiated() -> None:
     blind = chain(SHAPE, [(n.affine, Blind()) for n in network.nodes])
     solver = BlockDescent(20, tolerance=0.0)
     expected, found = (
-        liftax.inversion.invert(n, params, y, TotalVariation(), 0.01, solver=solver)
-        for n in (network, blind)
+        inverted(n, params, y, TotalVariation(), 0.01, solver=solver) for n in (network, blind)
     )
     np.testing.assert_array_equal(found.x, expected.x)
     assert found.reasons == (Reason.MOVING,) * 3
@@ -219,12 +215,10 @@ def test_a_batch_is_its_members_and_starts_again_where_it_ended() -> None:
     """With inertia too: every example has its own."""
     network, params, y = deep()
     solver = BlockDescent(30, tolerance=0.0)
-    batch = liftax.inversion.invert(network, params, y, TotalVariation(), 0.01, solver=solver)
-    single = liftax.inversion.invert(network, params, y[1:2], TotalVariation(), 0.01, solver=solver)
+    batch = inverted(network, params, y, TotalVariation(), 0.01, solver=solver)
+    single = inverted(network, params, y[1:2], TotalVariation(), 0.01, solver=solver)
     np.testing.assert_allclose(batch.x[1:2], single.x, atol=1e-10)
-    again = liftax.inversion.invert(
-        network, params, y, TotalVariation(), 0.01, solver=solver, start=batch.point
-    )
+    again = inverted(network, params, y, TotalVariation(), 0.01, solver=solver, start=batch.point)
     assert np.all(again.energy < batch.energy)
 
 
@@ -249,8 +243,8 @@ def test_a_thousand_codes_in_one_call() -> None:
     x = np.random.default_rng(2).uniform(size=(1000, *SHAPE))
     codes = np.asarray(network(params, jnp.asarray(x)))
     solver = BlockDescent(20, tolerance=0.0, **PLAIN)
-    whole = liftax.inversion.invert(network, params, codes, L1(), 0.01, solver=solver)
-    ends = liftax.inversion.invert(network, params, codes[[0, -1]], L1(), 0.01, solver=solver)
+    whole = inverted(network, params, codes, L1(), 0.01, solver=solver)
+    ends = inverted(network, params, codes[[0, -1]], L1(), 0.01, solver=solver)
     assert whole.x.shape == x.shape
     np.testing.assert_allclose(np.asarray(whole.x)[[0, -1]], ends.x, atol=1e-10)
 
@@ -258,9 +252,9 @@ def test_a_thousand_codes_in_one_call() -> None:
 def test_misuse_is_named() -> None:
     network, params, y = deep()
     with pytest.raises(ValueError, match="one node with the input as its parent, got 3"):
-        liftax.inversion.invert(network, params, y, L1(), 1.0, solver=PrimalDual())
+        inverted(network, params, y, L1(), 1.0, solver=PrimalDual())
     with pytest.raises(ValueError, match=r"y\[0\] has values that ReLU never takes"):
-        liftax.inversion.invert(network, params, y - 9.0, L1(), 1.0)
+        inverted(network, params, y - 9.0, L1(), 1.0)
     for make, name in (
         (lambda: BlockDescent(0), "sweeps"),
         (lambda: BlockDescent(inner=0), "inner"),
@@ -279,4 +273,4 @@ def test_an_input_that_is_multiplied_is_refused() -> None:
     network = Network(nodes, (2, 3))
     params = network.init(jax.random.key(0), jnp.float64)
     with pytest.raises(ValueError, match="'scores' multiplies the input by an activation"):
-        liftax.inversion.invert(network, params, np.full((1, 1, 2, 2), 0.5), Tikhonov(), 1.0)
+        inverted(network, params, np.full((1, 1, 2, 2), 0.5), Tikhonov(), 1.0)

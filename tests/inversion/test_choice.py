@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import liftax
 from liftax.inversion import (
     L1,
     AbstractDataStep,
@@ -19,7 +18,7 @@ from liftax.inversion import (
     error_bound,
 )
 from liftax.potentials import ReLU
-from tests.inversion.problems import layer
+from tests.inversion.problems import inverted, layer
 
 
 def test_the_discrepancy_is_the_noise_level() -> None:
@@ -52,7 +51,7 @@ def test_one_program_serves_the_whole_search() -> None:
     delta = np.array([0.1, 100.0])
     solver = PrimalDual(20000, 1e-6, Counted())
     start = len(Counted.traces)
-    liftax.invert(network, params, y + 0.1, Tikhonov(), 1.0, solver=solver)
+    inverted(network, params, y + 0.1, Tikhonov(), 1.0, solver=solver)
     once = len(Counted.traces) - start
     chosen = discrepancy(network, params, y + 0.1, Tikhonov(), delta, solver=solver)
     assert len(Counted.traces) - start == once > 0
@@ -99,7 +98,7 @@ def test_the_error_is_below_the_bound_and_falls_with_the_noise() -> None:
     # B = ½ |noise|² there, and z ≤ 0 costs nothing where y = 0: |noise| = √2 δ.
     noisy = clean + np.sqrt(2) * deltas[:, None] * direction / np.linalg.norm(direction)
     solver = PrimalDual(50000, 1e-12)
-    out = liftax.invert(network, params, noisy, Tikhonov(), alphas, solver=solver)
+    out = inverted(network, params, noisy, Tikhonov(), alphas, solver=solver)
     for found, y, d, a in zip(out.x, noisy, deltas, alphas, strict=True):
         p = found.ravel()  # the subgradient of J there
         # Symmetric: the bound is of the sum of both orders.

@@ -23,7 +23,8 @@ from liftax.inversion import (
     data_term,
 )
 from liftax.penalties import Bregman
-from tests.inversion.problems import SHAPE, layer
+from tests.helpers import compiled
+from tests.inversion.problems import SHAPE, inverted, layer
 
 ALPHA = 0.05
 EXACT = PrimalDual(40000, 1e-9)
@@ -86,11 +87,11 @@ def test_the_energy_is_the_optimum(name: str) -> None:
     else:
         prior, matrix = TotalVariation(isotropic=False), differences(SHAPE)
     optimum = split_optimum(data, matrix, ALPHA)
-    out = liftax.invert(network, params, y, prior, ALPHA, solver=EXACT)
+    out = inverted(network, params, y, prior, ALPHA, solver=EXACT)
     assert out.energy[0] == pytest.approx(optimum, rel=1e-5)
     assert out.reasons[0] is liftax.Reason.CERTIFIED
     # The certificate holds, and the radius of which it speaks is larger than the distance.
-    rough = liftax.invert(network, params, y, prior, ALPHA, solver=PrimalDual(30, 0.0))
+    rough = inverted(network, params, y, prior, ALPHA, solver=PrimalDual(30, 0.0))
     assert rough.reasons[0] is liftax.Reason.BUDGET
     assert 0 < rough.energy[0] - optimum <= rough.gap[0]
     assert np.linalg.norm(rough.x[0] - out.x[0]) < max(2 * np.linalg.norm(rough.x[0]), 4)
@@ -98,12 +99,12 @@ def test_the_energy_is_the_optimum(name: str) -> None:
 
 def test_tikhonov_is_a_linear_system() -> None:
     """Identity: the minimiser solves (WW' + αI) x = W (y - b) + α anchor."""
-    network, params, x, _ = layer("identity")
-    y = np.asarray(network(params, jnp.asarray(x))) + 0.1
+    network, params, _, y = layer("identity")
+    y = y + 0.1
     w, b = (np.asarray(params["out"][k]) for k in ("weight", "bias"))
     right = w @ (y[1] - b) + ALPHA * 0.5
     expected = np.linalg.solve(w @ w.T + ALPHA * np.eye(16), right)
-    out = liftax.invert(network, params, y, Tikhonov(0.5), ALPHA, solver=EXACT)
+    out = inverted(network, params, y, Tikhonov(0.5), ALPHA, solver=EXACT)
     # The energy is α-strongly convex.
     distance = float(np.sum((np.asarray(out.x[1]).ravel() - expected) ** 2))
     assert 0.5 * ALPHA * distance <= out.gap[1] + 1e-15
@@ -122,14 +123,14 @@ def test_tikhonov_is_a_linear_system() -> None:
 )
 def test_no_input_near_the_result_has_less_energy(prior) -> None:
     network, params, x, y = layer()
-    out = liftax.invert(network, params, y, prior, ALPHA, solver=PrimalDual(40000, 1e-7))
+    out = inverted(network, params, y, prior, ALPHA, solver=PrimalDual(40000, 1e-7))
     assert out.reasons[0] is liftax.Reason.CERTIFIED
     data = relu_data(params, y[0])
     rng = np.random.default_rng(1)
-    joint, true = out.point.x[0], prior.joint(jnp.asarray(x[0]))
+    joint, true = out.point.x[0], compiled(lambda u: prior.joint(u))(x[0])
     others = [true, *(joint + 0.02 * t * (true - joint) for t in range(1, 9))]
     others += [joint + 0.01 * rng.normal(size=joint.shape) for _ in range(20)]
-    values = np.asarray(jax.vmap(lambda u: prior.value(u))(jnp.stack(others)))
+    values = compiled(jax.vmap(lambda u: prior.value(u)))(np.stack(others))
     for other, value in zip(others, values, strict=True):
         total = data(np.asarray(prior.input(other)))[0] + ALPHA * value
         assert total >= out.energy[0] - out.gap[0]
@@ -138,13 +139,11 @@ def test_no_input_near_the_result_has_less_energy(prior) -> None:
 def test_a_batch_is_its_members_and_a_warm_start_is_short() -> None:
     network, params, _, y = layer()
     solver = PrimalDual(20000, 1e-6)
-    both = liftax.invert(network, params, y, TotalVariation(), ALPHA, solver=solver)
-    one = liftax.invert(network, params, y[1:], TotalVariation(), ALPHA, solver=solver)
+    both = inverted(network, params, y, TotalVariation(), ALPHA, solver=solver)
+    one = inverted(network, params, y[1:], TotalVariation(), ALPHA, solver=solver)
     assert both.iterations[1] == one.iterations[0]
     np.testing.assert_allclose(both.x[1], one.x[0], atol=1e-12)
-    again = liftax.invert(
-        network, params, y, TotalVariation(), ALPHA, solver=solver, start=both.point
-    )
+    again = inverted(network, params, y, TotalVariation(), ALPHA, solver=solver, start=both.point)
     # The point is one before relaxation, so that the first steps are other ones.
     assert (4 * again.iterations <= both.iterations).all(), (again.iterations, both.iterations)
 
@@ -159,7 +158,7 @@ def test_large_weights_and_a_small_alpha_are_certified(seed: int) -> None:
     params = {"out": {"weight": 16 * params["out"]["weight"], "bias": jnp.zeros(21)}}
     x = np.where(rng.uniform(size=(1, *shape)) < 0.01, 0.9, 0.3).cumsum(axis=1) / 8
     y = np.asarray(network(params, jnp.asarray(x)))
-    out = liftax.invert(network, params, y, TotalVariation(), 0.015, solver=PrimalDual(10000))
+    out = inverted(network, params, y, TotalVariation(), 0.015, solver=PrimalDual(10000))
     assert out.reasons == (liftax.Reason.CERTIFIED,)
     assert 0 <= out.gap[0] <= 1e-6 * out.energy[0]
 
@@ -168,8 +167,8 @@ def test_large_weights_and_a_small_alpha_are_certified(seed: int) -> None:
 def test_both_data_steps_have_the_same_optimum(step) -> None:
     network, params, _, y = layer()
     solver = PrimalDual(40000, 1e-8, step)
-    out = liftax.invert(network, params, y, TotalVariation(), ALPHA, solver=solver)
-    exact = liftax.invert(network, params, y, TotalVariation(), ALPHA, solver=EXACT)
+    out = inverted(network, params, y, TotalVariation(), ALPHA, solver=solver)
+    exact = inverted(network, params, y, TotalVariation(), ALPHA, solver=EXACT)
     assert out.reasons == (liftax.Reason.CERTIFIED,) * 2
     np.testing.assert_allclose(out.energy, exact.energy, rtol=2e-8)
 
@@ -179,39 +178,49 @@ def test_the_data_term_is_the_penalty_and_loses_no_digits() -> None:
     rng = np.random.default_rng(0)
     for name in ("relu", "leaky_relu", "tanh", "softmax"):
         network, params, _, y = layer(name)
-        data, z = data_term(network, params), jnp.asarray(rng.normal(size=10))
-        expected = Bregman().value(data.potential, jnp.asarray(y[0]), z)
-        assert data.value(jnp.asarray(y[0]), z) == pytest.approx(float(expected), rel=1e-9)
+        data, z = data_term(network, params), rng.normal(size=10)
+
+        @compiled
+        def both(u, z, data=data):
+            return data.value(u, z), Bregman().value(data.potential, u, z)
+
+        found, expected = both(y[0], z)
+        assert found == pytest.approx(float(expected), rel=1e-9)
     network, params, _, _ = layer(dtype=np.float32)
     u, z = np.array([1000.0, 3.0], np.float32), np.array([1000.01, -1e-3], np.float32)
     exact = 0.5 * float(u[0] - z[0]) ** 2 + 0.5 * 3.0**2 - 3.0 * float(z[1])
-    found = data_term(network, params).value(jnp.asarray(u), jnp.asarray(z))
+    data = data_term(network, params)
+    found = compiled(lambda u, z: data.value(u, z))(u, z)
     assert found == pytest.approx(exact, rel=1e-6)
 
 
 def test_single_precision() -> None:
     network, params, _, y = layer(dtype=np.float32)
-    out = liftax.invert(network, params, y, TotalVariation(), ALPHA, solver=PrimalDual(20000, 1e-4))
+    out = inverted(network, params, y, TotalVariation(), ALPHA, solver=PrimalDual(20000, 1e-4))
     assert out.x.dtype == np.float32
     assert out.reasons[0] is liftax.Reason.CERTIFIED
 
 
 def test_isotropic_variation_is_that_of_images() -> None:
     x = np.random.default_rng(0).normal(size=(5, 4, 2))
-    assert TotalVariation().value(jnp.asarray(x)) == pytest.approx(
-        float(total_variation(jnp.asarray(x)))
-    )
-    flat = TotalVariation(image=(5, 4, 2)).value(jnp.asarray(x.ravel()))
-    assert flat == pytest.approx(float(total_variation(jnp.asarray(x))))
+
+    @compiled
+    def values(x):
+        flat = TotalVariation(image=(5, 4, 2)).value(x.ravel())
+        return TotalVariation().value(x), flat, total_variation(x)
+
+    whole, flat, expected = values(x)
+    np.testing.assert_allclose([whole, flat], expected, rtol=1e-12)
 
 
 def test_ramps_have_no_second_order_variation_inside() -> None:
     """With w the gradient of a ramp only its ends count: x = i has ∇x = 1, at last 0."""
     x = np.broadcast_to(np.arange(4.0)[:, None, None], (4, 4, 1))
     w = np.ones((4, 4, 1, 2)) * np.array([1.0, 0.0])
-    joint = jnp.asarray(np.concatenate([x[..., None], w], axis=-1))
-    assert TGV().value(joint) == pytest.approx(4.0)  # the last row: w = 1 against 0
-    assert TotalVariation().value(jnp.asarray(x)) == pytest.approx(12.0)
+    joint = np.concatenate([x[..., None], w], axis=-1)
+    # The last row: w = 1 against 0.
+    assert compiled(TGV().value)(joint) == pytest.approx(4.0)
+    assert compiled(TotalVariation().value)(x) == pytest.approx(12.0)
 
 
 @pytest.mark.parametrize(
@@ -231,9 +240,7 @@ def test_refusals(change: dict, message: str) -> None:
     network, params, _, y = layer()
     given = {"y": y, "prior": L1(), "alpha": ALPHA, "start": None, **change}
     with pytest.raises(ValueError, match=message):
-        liftax.invert(
-            network, params, given["y"], given["prior"], given["alpha"], start=given["start"]
-        )
+        inverted(network, params, given["y"], given["prior"], given["alpha"], start=given["start"])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The source condition, and the rate that it gives."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from liftax.inversion import (
 )
 from liftax.networks import Network, Node
 from liftax.potentials import Identity, ReLU
-from tests.inversion.problems import layer
+from tests.helpers import compiled
+from tests.inversion.problems import inverted, layer
 
 EXACT = PrimalDual(40000, 1e-11)
 
@@ -27,17 +29,18 @@ EXACT = PrimalDual(40000, 1e-11)
 @pytest.mark.parametrize("prior", [TotalVariation(), L1()], ids=["tv", "l1"])
 def test_a_minimiser_meets_the_condition_and_is_found_to(prior) -> None:
     network, params, _, y = layer(outputs=12)
-    made = source_input(network, params, y[0], prior, 0.1, solver=EXACT)
+    made = jax.device_get(source_input(network, params, y[0], prior, 0.1, solver=EXACT))
     w = np.asarray(params["out"]["weight"])
     z = np.asarray(made.x).ravel() @ w + np.asarray(params["out"]["bias"])
     assert np.all(np.asarray(made.v)[z <= 0] == 0) and np.any(z <= 0)
     assert made.residual < 1e-4 and made.slack < 1e-6
     # ξ is a subgradient: J(u) ≥ J(x) + <ξ, u - x> for all u.
     rng = np.random.default_rng(0)
-    value = float(prior.value(made.x))
+    value_of = compiled(lambda u: prior.value(u))
+    value = value_of(made.x)
     for size in (0.1, 1.0, 10.0):
         u = made.x + size * rng.normal(size=made.x.shape)
-        assert prior.value(u) >= value + np.sum(made.subgradient * (u - made.x)) - 1e-6 * value
+        assert value_of(u) >= value + np.sum(made.subgradient * (u - made.x)) - 1e-6 * value
     again = source_element(network, params, made.x, prior, iterations=20000)
     assert again.residual < 2e-2 and again.slack < 2e-2
     other = source_element(network, params, rng.uniform(size=made.x.shape), prior)
@@ -67,7 +70,7 @@ def test_the_rate_of_total_variation() -> None:
     noisy = clean + np.sqrt(2) * deltas[:, None] * noise / np.linalg.norm(noise)
     alphas = np.array([a_priori(d, norm) for d in deltas])
     solver = PrimalDual(200000, 1e-10)
-    out = liftax.invert(network, params, noisy, TotalVariation(), alphas, solver=solver)
+    out = inverted(network, params, noisy, TotalVariation(), alphas, solver=solver)
     assert out.point.p is not None
     w, value = np.asarray(params["out"]["weight"]), TotalVariation().value
     errors = [
@@ -103,15 +106,13 @@ def test_four_decades_at_the_rate_of_the_theory() -> None:
     left, right = (np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(2))
     w = left * np.logspace(0, -3.5, n) @ right
     network = Network((Node("out", Dense(n, use_bias=False), "identity", ("input",)),), (n,))
-    params = {"out": {"weight": jnp.asarray(w)}}
+    params = {"out": {"weight": jax.device_put(w)}}
     v = right.T @ np.ones(n) / np.sqrt(n)
     x = w @ v  # W'v: rows are inputs here
     deltas = 0.3 * np.logspace(0, -4, 9)
     noisy = x @ w - np.sqrt(2) * deltas[:, None] * v
     alphas = np.array([a_priori(d, 1.0) for d in deltas])
-    out = liftax.invert(
-        network, params, noisy, Tikhonov(), alphas, solver=PrimalDual(100000, 1e-13)
-    )
+    out = inverted(network, params, noisy, Tikhonov(), alphas, solver=PrimalDual(100000, 1e-13))
     assert out.reasons == (liftax.Reason.CERTIFIED,) * 9
     errors = 0.5 * np.sum((np.asarray(out.x) - x) ** 2, axis=1)
     exact = [

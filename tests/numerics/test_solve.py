@@ -158,11 +158,11 @@ PIECES = [n for n in ROWS if isinstance(ROWS[n].potential, AbstractPiecewiseLine
 def test_quadratic_prox_in_z(name: str) -> None:
     """No point of a fine grid is better; targets u also lie outside the range of σ."""
     potential = ROWS[name].potential
-    u, v = 2 * jax.random.normal(jax.random.key(8), (2, 40))
-    grid, taus = jnp.linspace(-9, 9, 9001), (0.2, 1.0, 6.0)
+    u, v = 2 * np.random.default_rng(8).normal(size=(2, 40))
+    grid, taus = np.linspace(-9, 9, 9001), (0.2, 1.0, 6.0)
 
     @compiled
-    def excess(u, v):
+    def excess(u, v, grid):
         sigma = potential.activation(grid)
         worst = []
         for tau in taus:
@@ -172,7 +172,7 @@ def test_quadratic_prox_in_z(name: str) -> None:
             worst.append(jnp.max(cost - best))
         return jnp.stack(worst)
 
-    assert jnp.max(excess(u, v)) < 1e-12
+    assert np.max(excess(u, v, grid)) < 1e-12
 
 
 @pytest.mark.parametrize("samples", [12, 3])

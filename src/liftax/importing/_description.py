@@ -9,7 +9,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from liftax import affine, potentials
@@ -163,7 +162,7 @@ def _whole(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if set(value) == {"number"} and value["number"] in ("inf", "-inf", "nan"):
         return float(value["number"])
     if set(value) == {"array"} and isinstance(value["array"], str) and value["array"] in arrays:
-        return jnp.asarray(arrays[value["array"]])
+        return jax.device_put(arrays[value["array"]], may_alias=False)
     for family, table in _TABLES.items():
         if set(value) == {family, "fields"} and isinstance(value["fields"], dict):
             name, fields = value[family], value["fields"]

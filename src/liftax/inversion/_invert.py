@@ -92,7 +92,8 @@ def invert(
         if regulariser.valued(shape):
             ends = (Reason.CERTIFIED, Reason.BUDGET)
     size = found.energy if regulariser.valued(shape) else found.residual
-    reasons = tuple(_reason(bool(d), float(s), ends) for d, s in zip(found.done, size, strict=True))
+    sizes = zip(np.asarray(found.done), np.asarray(size), strict=True)
+    reasons = tuple(_reason(bool(done), float(value), ends) for done, value in sizes)
     x = jax.vmap(lambda joint: regulariser.input(joint))(found.point.x)
     numbers = (found.energy, found.gap, found.change, found.residual, found.iterations)
     return Inverse(x, *numbers, reasons, found.point)
@@ -135,13 +136,18 @@ def _solve(
     return jax.vmap(lambda a, u, p: solver.solve(data, prior, a, u, p))(alpha, y, begin)
 
 
+@eqx.filter_jit
+def _values(potential: AbstractPotential, outputs: Array) -> Array:
+    return jax.vmap(lambda u: potential.value(u))(outputs)
+
+
 def checked(network: Network, potential: AbstractPotential, y: ArrayLike) -> Array:
     """The outputs as an array.
 
     Raises:
         ValueError: for another shape, values that are not finite, or no values of the activation.
     """
-    outputs = jnp.asarray(y)
+    outputs = y if isinstance(y, Array) else jax.device_put(np.asarray(y))
     outputs = outputs if jnp.issubdtype(outputs.dtype, jnp.floating) else outputs.astype(float)
     shape = network.shapes[network.output]
     if outputs.ndim != 1 + len(shape) or outputs.shape[1:] != shape or not len(outputs):
@@ -152,7 +158,7 @@ def checked(network: Network, potential: AbstractPotential, y: ArrayLike) -> Arr
     bad = ~np.isfinite(np.asarray(outputs)).reshape(len(outputs), -1).all(axis=1)
     if bad.any():
         raise ValueError(f"y[{bad.argmax()}] has values that are not finite; leave it out")
-    outside = ~np.isfinite(np.asarray(jax.vmap(lambda u: potential.value(u))(outputs)))
+    outside = ~np.isfinite(np.asarray(_values(potential, outputs)))
     if outside.any():
         raise ValueError(
             f"y[{outside.argmax()}] has values that {type(potential).__name__} never takes; "
@@ -167,15 +173,15 @@ def checked_alpha(alpha: ArrayLike, y: Array) -> Array:
     Raises:
         ValueError: for one that is not positive and finite, or another number of them.
     """
-    weights = jnp.asarray(alpha, y.dtype)
+    weights = np.asarray(alpha, y.dtype)
     if weights.shape not in ((), (len(y),)):
         raise ValueError(
             f"alpha has the shape {weights.shape}; give one number, or one for each of the "
             f"{len(y)} outputs"
         )
-    if not bool(jnp.all((weights > 0) & jnp.isfinite(weights))):
+    if not np.all((weights > 0) & np.isfinite(weights)):
         raise ValueError(f"alpha must be positive, got {alpha}; small noise wants a small one")
-    return jnp.broadcast_to(weights, (len(y),))
+    return jax.device_put(np.full(len(y), weights, y.dtype))
 
 
 def _start(

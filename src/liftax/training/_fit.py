@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, DTypeLike
+from jaxtyping import Array, ArrayLike, DTypeLike
 
 from liftax.data import Dataset, Split
 from liftax.methods import AbstractMethod
@@ -152,7 +152,13 @@ def _initial(params: Params | None, given: Layers, key: Array, dtype: Any) -> Pa
     """The run's first parameters, random ones for None, in its stacks."""
     params = given.energy.network.init(key, dtype) if params is None else params
     # The loop donates its buffers; the caller's parameters stay alive in this copy.
-    return given.stacked(jax.tree.map(lambda p: jnp.array(p, dtype, copy=True), params))
+    return given.stacked(jax.tree.map(lambda p: _copy(p, dtype), params))
+
+
+def _copy(leaf: ArrayLike, dtype: Any) -> Array:
+    """On the device; the copy is made without a program."""
+    cast = leaf.astype(dtype) if isinstance(leaf, Array) else np.asarray(leaf, dtype)
+    return jax.device_put(cast, may_alias=False)
 
 
 def _opened(
@@ -281,4 +287,4 @@ def _continued(state: Any, like: Any) -> Any:
             "params: the state of the earlier result is none of this method on these data; go on "
             "with the same method, or give the result's params alone"
         )
-    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
+    return jax.device_put(state, may_alias=False)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from liftax._files import plain, write_bytes
@@ -89,7 +88,12 @@ def as_params(arrays: Mapping[str, Any], like: Any) -> Any:
                 f"arrays: {name} has the shape {arrays[name].shape}, the network's is "
                 f"{leaf.shape}; build the network that was saved"
             )
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+    return jax.tree.unflatten(structure, [_put(arrays[name]) for name in names])
+
+
+def _put(array: np.ndarray) -> jax.Array:
+    """A copy on the device, made without a program."""
+    return jax.device_put(array, may_alias=False)
 
 
 def _word(key: Any) -> str:

@@ -4,7 +4,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -87,7 +86,8 @@ def _check_domain(network: Network, targets: np.ndarray, dtype: Any, argument: s
     potential = network.node(network.output).potential
     outside = [np.zeros(0, np.int64)]
     for begin in range(0, len(targets), _ROWS):
-        found = np.asarray(_values(potential, jnp.asarray(targets[begin : begin + _ROWS], dtype)))
+        some = np.asarray(targets[begin : begin + _ROWS], dtype)
+        found = np.asarray(_values(potential, some))
         outside.append(begin + np.flatnonzero(~np.isfinite(found)))
     where = np.concatenate(outside)
     if where.size:
@@ -99,7 +99,7 @@ def _check_domain(network: Network, targets: np.ndarray, dtype: Any, argument: s
 
 
 @eqx.filter_jit
-def _values(potential: AbstractPotential, targets: Array) -> Array:
+def _values(potential: AbstractPotential, targets: Array | np.ndarray) -> Array:
     return jax.vmap(potential.value)(targets)
 
 

@@ -323,7 +323,7 @@ class Run:
         """A carry from the host on the devices."""
         place = self.problem.place
         if place is None:
-            return jax.tree.map(jnp.asarray, tree)
+            return jax.device_put(tree, may_alias=False)  # the loop donates its buffers
         if self.stages is not None:
             return self.stages.laid(self.problem, tree)
         arrays = jax.tree.map(place.put, tree, placed(self.problem, tree))

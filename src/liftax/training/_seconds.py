@@ -66,7 +66,7 @@ class _Turn:
 
         state = method.init(energy, params, self._x, self._y, key)
         # Buffers that are donated may stand in one place only.
-        self._carry = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), (params, state))
+        self._carry = jax.device_put((params, state), may_alias=False)
         self._step: Callable[..., tuple[Any, Any]] = step
         self(1)
 
