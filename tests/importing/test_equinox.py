@@ -54,7 +54,8 @@ def test_agrees_with_equinox(name: str) -> None:
     x = np.random.default_rng(5).normal(size=(5, *shape)).astype(dtype)
     expected = eqx.filter_jit(lambda module, x: jax.vmap(module)(x))(module, x)
     network, params = from_equinox(module, shape)
-    found = eqx.filter_jit(network)(params, np.moveaxis(x, 1, -1) if len(shape) == 3 else x)
+    x = jax.device_put(np.moveaxis(x, 1, -1) if len(shape) == 3 else x)
+    found = eqx.filter_jit(network)(params, x)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert len(network.nodes) == count
 

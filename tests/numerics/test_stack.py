@@ -1,5 +1,7 @@
 """Equal layers as stacks: the same network, the same sweeps, a program that depth leaves alone."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +35,7 @@ def found(network: Network) -> Stacking:
     return stacking
 
 
-def inputs(network: Network, samples: int = 6) -> tuple[np.ndarray, np.ndarray]:
+def inputs(network: Network, samples: int = 6) -> tuple[Any, Any]:
     rng, shape = np.random.default_rng(1), network.shapes[network.output]
     x = rng.normal(size=(samples, *network.input_shape))
     return x, rng.dirichlet(np.ones(shape[0]), samples)

@@ -1,5 +1,6 @@
 """A network: a directed acyclic graph of proximal nodes."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -67,7 +68,7 @@ class Network(eqx.Module):
         """Names of the nodes between input and output, parents first."""
         return tuple(node.name for node in self.nodes[:-1])
 
-    @property
+    @functools.cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one example at each node, the input included."""
         shapes = {INPUT: tuple(self.input_shape)}

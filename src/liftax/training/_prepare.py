@@ -86,7 +86,7 @@ def _check_domain(network: Network, targets: np.ndarray, dtype: Any, argument: s
     potential = network.node(network.output).potential
     outside = [np.zeros(0, np.int64)]
     for begin in range(0, len(targets), _ROWS):
-        some = np.asarray(targets[begin : begin + _ROWS], dtype)
+        some = jax.device_put(np.asarray(targets[begin : begin + _ROWS], dtype))
         found = np.asarray(_values(potential, some))
         outside.append(begin + np.flatnonzero(~np.isfinite(found)))
     where = np.concatenate(outside)
@@ -99,7 +99,7 @@ def _check_domain(network: Network, targets: np.ndarray, dtype: Any, argument: s
 
 
 @eqx.filter_jit
-def _values(potential: AbstractPotential, targets: Array | np.ndarray) -> Array:
+def _values(potential: AbstractPotential, targets: Array) -> Array:
     return jax.vmap(potential.value)(targets)
 
 
