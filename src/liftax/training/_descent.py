@@ -215,11 +215,17 @@ class StreamedDescent:
 
     def _load(self, where: slice, shared: list[Array]) -> Own:
         files, rest = iter(self._files), iter(shared)
-        # A copy: the file changes while the device may still look at it.
-        leaves = [
-            jnp.asarray(np.array(next(files)[where])) if axis == 0 else next(rest)
-            for axis in self._axes
-        ]
+        place = self.source.place
+
+        def read(file: np.ndarray) -> Array:
+            # A copy: the file changes while the device may still look at it.
+            rows = np.array(file[where])
+            if place is None:
+                return jnp.asarray(rows)
+            few = len(rows) % place.parts
+            return place.put(rows, place.everywhere if few else place.samples())
+
+        leaves = [read(next(files)) if axis == 0 else next(rest) for axis in self._axes]
         return jax.tree.unflatten(self._structure, leaves)
 
 

@@ -72,7 +72,7 @@ def fit(
             None puts all there. The steps are the same. With it arrays may be memory-mapped files
             larger than memory (``np.load(file, mmap_mode="r")``). `BlockCoordinateDescent` then
             keeps the activations of all samples in files of a temporary folder, and works on so
-            many of them at a time (without mesh); not for the other full-batch methods.
+            many of them at a time; not for the other full-batch methods.
         transform: (key, x, y) → (x, y) of a batch, with a new key every step: noise, flips. Not
             for full-batch methods. Validation data are taken as they are.
         seed: of initial parameters and order. The same seed gives the same bits on one machine.
@@ -111,10 +111,11 @@ def fit(
     in_parts = stream is not None and method.full_batch
     train, held_out = parts(data, validation)
     source, size = _opened(energy, train, method, dtype, batch_size, stream)
-    descent = _descent(energy, method, source, stream, (products, mesh))
-    place = _placement((energy, method), mesh, source.samples, size, progress)
+    unit = min(stream or source.samples, source.samples) if method.full_batch else size
+    place = _placement((energy, method), mesh, unit, progress)
     energy, given = layers(energy, method, False if in_parts else stack, place)
     source, (x, y) = _laid(source, size, method, place, in_parts)
+    descent = _descent(energy, method, source, stream, products)
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation", place)
     key = jax.random.key(seed)
     before = params if isinstance(params, Result) else None
@@ -197,16 +198,19 @@ def _descent(
     method: AbstractMethod,
     source: Stream | Batches,
     stream: int | None,
-    others: tuple[Any, Any],
+    products: DTypeLike | None,
 ) -> StreamedDescent | None:
     """For a full-batch method with `stream`: its step in parts of so many samples."""
     if stream is None or not method.full_batch or isinstance(source, Batches):
         return None
     if stream < 1:
         raise ValueError(f"stream must be at least 1 sample, got {stream}")
-    products, mesh = others
-    if mesh is not None:
-        raise ValueError("stream: a full-batch method in parts takes no mesh; leave one away")
+    place = source.place
+    if place is not None and (place.layers > 1 or jax.process_count() > 1):
+        raise ValueError(
+            "stream: a full-batch method in parts divides samples among the devices of one process "
+            'only; leave stream away, or take a mesh with the axis "data" of these'
+        )
     return StreamedDescent(energy, method, source, min(stream, source.samples), products)
 
 
@@ -214,11 +218,9 @@ def _placement(
     task: tuple[LiftedEnergy, AbstractMethod],
     mesh: Mesh | Placement | str | None,
     samples: int,
-    size: int,
     progress: bool | None,
 ) -> Placement | None:
-    """What `mesh` means: batches are divided, or all samples."""
-    samples = samples if task[1].full_batch else size
+    """What `mesh` means, for so many samples at a time."""
     if mesh is None and jax.process_count() > 1:
         raise ValueError(
             f'there are {jax.process_count()} processes: give mesh="auto", or a mesh of all their '

@@ -288,7 +288,7 @@ class Run:
             return
         arrays, _ = eqx.partition(self.carry, eqx.is_array)
         axes = jax.tree.map(lambda _: -1, arrays)
-        if self.problem.place is not None:
+        if self.problem.axes is not None:
             axes = axes._replace(state=self.problem.axes)
         meta = {"rows": list(self.history.rows), "seconds": self.seconds}
         parts = None if self.descent is None else self.descent.saved
@@ -322,7 +322,7 @@ class Run:
     def laid(self, tree: Carry) -> Carry:
         """A carry from the host on the devices."""
         place = self.problem.place
-        if place is None:
+        if place is None or self.descent is not None:
             return jax.device_put(tree, may_alias=False)  # the loop donates its buffers
         if self.stages is not None:
             return self.stages.laid(self.problem, tree)
