@@ -160,10 +160,15 @@ class Staged:
                 known[stage] = moved(known[origin], self.meshes[stage])
             return known[stage]
 
+        # Programs of CPU devices of several processes would mix up what they sum.
+        alone = jax.process_count() > 1 and jax.default_backend() == "cpu"
         for program in self._programs:
             given = [at(value, program.stage) for value in program.inputs]
-            for value, array in zip(program.outputs, program.run(*given), strict=True):
+            out = program.run(*given)
+            for value, array in zip(program.outputs, out, strict=True):
                 have[value] = {program.stage: array}
+            if alone:
+                jax.block_until_ready(out)
             for value in program.last:
                 del have[value]
         found = []

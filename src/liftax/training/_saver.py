@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding
 
 from liftax.parallel import Placement
 from liftax.training._checkpoint import Part, named_leaves, save_checkpoint, save_part
@@ -105,15 +106,19 @@ class Saver:
 
     def _of_samples(self, leaf: jax.Array, axis: int) -> jax.Array:
         """An array divided by samples only: layers that are divided too are gathered."""
-        if axis < 0 or self.place is None or leaf.sharding == self.place.samples(axis):
+        if axis < 0 or self.place is None:
             return leaf
-        return jax.jit(lambda a: a, out_shardings=self.place.samples(axis))(leaf)
+        # Layers on stages are on devices of their own, divided by samples only.
+        where = self.place.samples(axis)
+        if isinstance(leaf.sharding, NamedSharding) and leaf.sharding.spec == where.spec:
+            return leaf
+        return jax.jit(lambda a: a, out_shardings=where)(leaf)
 
     def _common(self, leaf: jax.Array, axis: int) -> np.ndarray:
         """An array without samples, whole: a divided one is gathered by all processes."""
         if axis >= 0:
             return np.zeros(0)  # is in the parts
-        if self.place is not None and leaf.sharding != self.place.everywhere:
+        if self.place is not None and not leaf.is_fully_replicated:
             leaf = jax.jit(lambda a: a, out_shardings=self.place.everywhere)(leaf)
         return np.array(leaf.addressable_data(0))
 
