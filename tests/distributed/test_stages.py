@@ -50,8 +50,9 @@ CASES = [
     *((n, "jacobi", g) for n in DEEP for g in ((1, 2), (1, 4), (2, 2), (2, 4))),
     *((n, "red-black", (1, 4)) for n in DEEP),
     *((n, "contrastive", g) for n in DEEP for g in ((1, 4), (2, 4))),
-    *((n, "jacobi", (1, 8)) for n in ("resnet", "pnn")),
-    ("normalised", "sweep", (2, 2)),
+    ("resnet", "jacobi", (1, 8)),
+    ("pnn", "jacobi", (1, 6)),
+    ("normalised", "sweep", (1, 4)),
 ]
 FAST = [("shallow", "red-black", (1, 2))]
 
