@@ -23,9 +23,14 @@ def between(step: Callable[[Any, State], State], state: State, start: Any, stop:
     return jax.lax.fori_loop(start, stop, step, state)
 
 
-def scan(step: Callable[[State, Any], tuple[State, Any]], state: State, xs: Any) -> Any:
-    """``state, y = step(state, x)`` along the leading axis of ``xs``; returns ``(state, ys)``."""
-    return jax.lax.scan(step, state, xs)
+def scan(
+    step: Callable[[State, Any], tuple[State, Any]], state: State, xs: Any, reverse: bool = False
+) -> Any:
+    """``state, y = step(state, x)`` along the leading axis of ``xs``; returns ``(state, ys)``.
+
+    With `reverse` from the end of ``xs`` to its beginning; ``ys`` stand as ``xs`` do.
+    """
+    return jax.lax.scan(step, state, xs, reverse=reverse)
 
 
 def until(

@@ -10,7 +10,7 @@ import pytest
 
 import liftax
 from liftax import blocks
-from liftax.blocks import Fixed, Jacobi, Lipschitz, Nesterov, ProximalGradient, RedBlack, StateBlock
+from liftax.blocks import Fixed, GaussSeidel, Jacobi, Lipschitz, Nesterov, ProximalGradient, RedBlack, StateBlock
 from liftax.networks import Network, Node, Stacking, stack
 from liftax.potentials import ElasticNet, SoftThreshold
 from liftax.training import Checkpoints
@@ -78,16 +78,24 @@ def test_the_stacked_network_is_the_network(name: str) -> None:
     [
         ("chain", RedBlack(), ProximalGradient(Lipschitz(power_iterations=60))),
         ("tied", Jacobi(), ProximalGradient(Fixed(0.1), Nesterov())),
+        ("shortcuts", GaussSeidel(), ProximalGradient(Fixed(0.1), Nesterov())),
     ],
 )
 def test_sweeps_over_stacks_are_sweeps_over_layers(name, order, step) -> None:
-    energy = liftax.LiftedEnergy(NETWORKS[name])
+    method = liftax.BlockCoordinateDescent(order=order, state_step=step, parameter_step=step)
+    one, other, stacking = stepped(NETWORKS[name], method)
+    close(stacking.unstacked(other[0]), one[0], 1e-5)
+    close(stacking.unstacked_states(other[1]), one[1], 1e-9)
+
+
+def stepped(network: Network, method: liftax.BlockCoordinateDescent) -> tuple:
+    """Parameters and states after three steps, of the network and of its stacks; the stacking."""
+    energy = liftax.LiftedEnergy(network)
     both = energy.stacked()
     assert both is not None
     other, stacking = both
     plain = energy.network.init(jax.random.key(0), jnp.float64)
     x, y = inputs(energy.network)
-    method = liftax.BlockCoordinateDescent(order=order, state_step=step, parameter_step=step)
     ends = []
     for one, params in ((energy, plain), (other, stacking.stacked(plain))):
         state = jax.jit(lambda p, one=one: method.init(one, p, x, y, jax.random.key(3)))(params)
@@ -95,8 +103,7 @@ def test_sweeps_over_stacks_are_sweeps_over_layers(name, order, step) -> None:
         for _ in range(3):
             params, state, *_ = move(params, state)
         ends.append((params, state.hidden))
-    close(stacking.unstacked(ends[1][0]), ends[0][0], 1e-5)
-    close(stacking.unstacked_states(ends[1][1]), ends[0][1], 1e-9)
+    return *ends, stacking
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -126,7 +133,23 @@ def test_constants_of_stacks_are_those_of_their_layers(name: str) -> None:
     close(apart, constants[0], 1e-6)
 
 
-def test_the_program_does_not_grow_with_depth() -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("step", [Lipschitz(power_iterations=60), blocks.Backtracking()])
+def test_copies_are_met_as_layers_are(name: str, step: blocks.AbstractStepSize) -> None:
+    method = liftax.BlockCoordinateDescent(
+        order=GaussSeidel(),
+        state_step=ProximalGradient(step),
+        parameter_step=ProximalGradient(Fixed(0.1)),
+        multipliers=liftax.methods.ADMM(),
+    )
+    one, other, stacking = stepped(NETWORKS[name], method)
+    close(stacking.unstacked(other[0]), one[0], 1e-9)
+    close(stacking.unstacked_states(other[1]), one[1], 1e-9)
+
+
+@pytest.mark.parametrize("order", [Jacobi(), GaussSeidel()])
+def test_the_program_does_not_grow_with_depth(order: blocks.AbstractOrder) -> None:
     def equations(depth: int) -> int:
         both = liftax.LiftedEnergy(liftax.mlp([5, *[4] * depth, 3])).stacked()
         assert both is not None
@@ -135,7 +158,7 @@ def test_the_program_does_not_grow_with_depth() -> None:
             lambda key: energy.network.init(key, jnp.float64), jax.random.key(0)
         )
         x, y = jnp.zeros((6, 5)), jnp.zeros((6, 3))
-        method = liftax.Contrastive(optax.sgd(0.1), order=Jacobi())
+        method = liftax.Contrastive(optax.sgd(0.1), order=order)
 
         def step(params: dict) -> dict:
             state = method.init(energy, params, x, y, jax.random.key(0))
@@ -190,7 +213,7 @@ def test_what_is_no_stack() -> None:
 @pytest.mark.parametrize(
     ("method", "why"),
     [
-        (liftax.OneSweep(optax.sgd(0.1)), "orders Jacobi"),
+        (liftax.OneSweep(optax.sgd(0.1)), "the orders GaussSeidel"),
         (liftax.BlockCoordinateDescent(order=Jacobi(), parameter_step=blocks.Solve()), "closed"),
     ],
 )

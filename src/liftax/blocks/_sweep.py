@@ -8,6 +8,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from liftax import _tree
 from liftax._iterate import repeat
+from liftax.blocks._copies import Copies
 from liftax.blocks._order import AbstractChoice, AbstractOrder
 from liftax.blocks._state_block import StateBlock
 from liftax.blocks._step import AbstractBlockStep
@@ -16,7 +17,10 @@ from liftax.objectives import LiftedEnergy
 
 
 class SweepMemory(NamedTuple):
-    """The memory of every group's step, and random bits for the order."""
+    """The memory of every group's step, and random bits for the order.
+
+    In the order `GaussSeidel` through stacks, of every node's or run's.
+    """
 
     groups: tuple[Any, ...]
     key: Array
@@ -40,6 +44,15 @@ def start_sweeps(
     key: PRNGKeyArray,
 ) -> SweepMemory:
     """The memory before the first sweep."""
+    copies = Copies.of(energy, order)
+    if copies:
+        keys = jax.random.split(key)
+
+        def started(energy: Any, params: Any, states: Any, z: Any, name: str, key: Any) -> Any:
+            return states, z, step.init(StateBlock(energy, params, states, z, (name,)), key)
+
+        *_, memories = copies.walk(started, params, states, z, copies.keys(keys[1]))
+        return SweepMemory(memories, jax.random.key_data(keys[0]))
     groups = order.groups(energy.network, energy.network.hidden)
     keys = jax.random.split(key, len(groups) + 2)
     # All groups' probes at once, which compiles much faster than one after another.
@@ -61,6 +74,15 @@ def restart_sweeps(
     hold: bool = False,
 ) -> SweepMemory:
     """The memory for other states, as at a new batch; with `hold` the parameters stay."""
+    copies = Copies.of(energy, order)
+    if copies:
+
+        def begun(energy: Any, params: Any, states: Any, z: Any, name: str, old: Any) -> Any:
+            block = StateBlock(energy, params, states, z, (name,))
+            return states, z, step.restart(old, block, hold)
+
+        *_, memories = copies.walk(begun, params, states, z, memory.groups)
+        return SweepMemory(memories, memory.key)
     groups = order.groups(energy.network, energy.network.hidden)
     blocks = [StateBlock(energy, params, states, z, group) for group in groups]
     old = zip(memory.groups, blocks, strict=True)
@@ -77,6 +99,16 @@ def sweep_states(
     memory: SweepMemory,
 ) -> Sweep:
     """Update the groups of the order; pre-activations follow where parents moved."""
+    copies = Copies.of(energy, order)
+    if copies:
+
+        def moved(energy: Any, params: Any, states: Any, z: Any, name: str, old: Any) -> Any:
+            sweep = Sweep(states, z, SweepMemory((old,), memory.key))
+            sweep = move_group(energy, step, params, sweep, (name,), 0)
+            return sweep.states, sweep.z, sweep.memory.groups[0]
+
+        *found, memories = copies.walk(moved, params, states, z, memory.groups)
+        return Sweep(*found, SweepMemory(memories, memory.key))
     groups = order.groups(energy.network, energy.network.hidden)
     sweep = Sweep(states, z, memory)
     if not groups:

@@ -108,6 +108,12 @@ class Network(eqx.Module):
         """
         return tuple((node.name, *parents) for node in self.nodes for parents in node.readings)
 
+    @property
+    def runs(self) -> tuple[tuple[Node, ...], ...]:
+        """The nodes in their order, stacks of as many copies that follow each other together."""
+        groups = itertools.groupby(self.nodes, lambda node: node.copies)
+        return tuple(tuple(nodes) for _, nodes in groups)
+
     def init(self, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Params:
         """Random parameters by node name.
 
@@ -187,9 +193,9 @@ class Network(eqx.Module):
         `moves` are added to the pre-activations of the nodes that they name.
         """
         states, z, moves = {INPUT: x}, {}, moves or {}
-        for copies, run in itertools.groupby(self.at(params).nodes, lambda node: node.copies):
-            if copies:
-                states, z = climb(tuple(run), params, states, z, moves)
+        for run in self.at(params).runs:
+            if run[0].copies:
+                states, z = climb(run, params, states, z, moves)
                 continue
             for node in run:
                 # Not by `preactivation`: a bound method flattens the whole network every time.

@@ -88,7 +88,8 @@ def stack(
     depth. The period is so long that no two copies in a stack interact: two layers of an MLP, two
     blocks of a residual network. A sweep over the stacks in the order `Jacobi` is the sweep over
     the layers, and so is one in `RedBlack` along a chain; with shortcuts the stacks may be coloured
-    otherwise. `GaussSeidel` goes from stack to stack, which is another order.
+    otherwise. In `GaussSeidel` sweeps go from copy to copy (see `unfold`), as they do from layer to
+    layer.
 
     Left alone are the output, nodes that learn hyper-parameters, whose potential is not separable,
     whose map is no (sum of) matrix products, or that share parameters with nodes outside.

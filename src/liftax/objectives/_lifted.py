@@ -10,7 +10,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from liftax.networks import INPUT, Network, Params, Stacking, States, stack
+from liftax.networks import (
+    INPUT,
+    LAST,
+    Network,
+    Params,
+    Stacking,
+    States,
+    copy_name,
+    stack,
+    unfold,
+)
 from liftax.penalties import AbstractLoss, AbstractPenalty, Bregman
 from liftax.potentials import AbstractPotential, AbstractRegulariser, SoftThreshold
 
@@ -146,6 +156,25 @@ class LiftedEnergy(eqx.Module):
             for field, terms in (("weights", self.weights), ("activity", self.activity))
         }
         return self._with(network=found.network, **kept), found
+
+    def unfolded(self) -> "LiftedEnergy | None":
+        """The same energy with four nodes in the place of every stack; see `networks.unfold`.
+
+        Offsets are left out.
+        """
+        network = unfold(self.network)
+        if network is None:
+            return None
+        names = {
+            node.name: [copy_name(node.name, k) for k in range(LAST + 1)] if node.copies else None
+            for node in self.network.nodes
+        }
+
+        def spread(terms: dict[str, Any]) -> dict[str, Any]:
+            return {own: term for k, term in terms.items() for own in names[k] or (k,)}
+
+        terms = {"weights": spread(self.weights), "activity": spread(self.activity)}
+        return self._with(network=network, offsets={}, **terms)
 
     def _with(self, **changes: Any) -> "LiftedEnergy":
         # What the library changes needs no check, and may be traced.

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array
 
-from liftax.blocks import AbstractMetric, Euclidean, Jacobi, RedBlack, Solve
+from liftax.blocks import AbstractMetric, Euclidean, GaussSeidel, Jacobi, RedBlack, Solve
 from liftax.methods import AbstractMethod
 from liftax.networks import Params, Stacking
 from liftax.objectives import LiftedEnergy
@@ -13,6 +13,8 @@ from liftax.parallel import Placement, busiest
 
 # The busiest stage's work against the mean that a division by itself allows.
 _UNEVEN = 1.25
+# One after the other few layers are as well parts of the program: their steps take less time.
+_DEEP = 32
 
 
 class Layers(NamedTuple):
@@ -56,8 +58,14 @@ def layers(
     Raises:
         ValueError: if there are to be stacks and cannot be.
     """
-    why, parts = _unsuited(method), 1 if place is None else place.layers
+    parts = 1 if place is None else place.layers
+    why = _unsuited(method, parts)
     found = None if wish is False or why else energy.stacked(parts)
+    if found and _one_by_one(method):
+        if found[0].unfolded() is None:
+            why, found = "a node reads a layer in the middle of a run of equal layers", None
+        elif wish is None and sum(map(len, found[1].copies.values())) < _DEEP:
+            found = None
     if wish and found is None:
         least = max(4, parts)
         why = why or f"the network has no run of {least} or more equal layers (or pairs of blocks)"
@@ -67,18 +75,26 @@ def layers(
 
 def divisible(energy: LiftedEnergy, method: AbstractMethod, parts: int) -> bool:
     """Whether a run can divide its layers into so many parts, with about as much work in each."""
-    if _unsuited(method) is not None:
+    if _unsuited(method, parts) is not None:
         return False
     if energy.stacked(parts) is not None:
         return True
     return len(energy.network.nodes) >= parts and busiest(energy.network, parts) < _UNEVEN
 
 
-def _unsuited(method: AbstractMethod) -> str | None:
-    """Why a method computes layer by layer."""
+def _one_by_one(method: AbstractMethod) -> bool:
+    return isinstance(getattr(method, "order", None), GaussSeidel)
+
+
+def _unsuited(method: AbstractMethod, parts: int) -> str | None:
+    """Why a method cannot have stacks, divided into so many parts."""
     order = getattr(method, "order", None)
-    if not isinstance(order, Jacobi | RedBlack):
+    if parts > 1 and not isinstance(order, Jacobi | RedBlack):
         return "layers update together only in the orders Jacobi() and RedBlack() of a method"
+    if not isinstance(order, GaussSeidel | Jacobi | RedBlack):
+        return "stacks are for the orders GaussSeidel(), Jacobi() and RedBlack() of a method"
+    if getattr(method, "interleaved", False):
+        return "interleaved steps are taken layer by layer"
     parts = jax.tree.leaves(method, is_leaf=lambda part: isinstance(part, Solve | AbstractMetric))
     if any(isinstance(p, Solve | AbstractMetric) and not isinstance(p, Euclidean) for p in parts):
         return "closed forms and implicit steps are taken layer by layer"
