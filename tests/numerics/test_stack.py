@@ -10,7 +10,16 @@ import pytest
 
 import liftax
 from liftax import blocks
-from liftax.blocks import Fixed, GaussSeidel, Jacobi, Lipschitz, Nesterov, ProximalGradient, RedBlack, StateBlock
+from liftax.blocks import (
+    Fixed,
+    GaussSeidel,
+    Jacobi,
+    Lipschitz,
+    Nesterov,
+    ProximalGradient,
+    RedBlack,
+    StateBlock,
+)
 from liftax.networks import Network, Node, Stacking, stack
 from liftax.potentials import ElasticNet, SoftThreshold
 from liftax.training import Checkpoints
@@ -134,7 +143,7 @@ def test_constants_of_stacks_are_those_of_their_layers(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["shortcuts", "tied"])
 @pytest.mark.parametrize("step", [Lipschitz(power_iterations=60), blocks.Backtracking()])
 def test_copies_are_met_as_layers_are(name: str, step: blocks.AbstractStepSize) -> None:
     method = liftax.BlockCoordinateDescent(
@@ -215,6 +224,8 @@ def test_what_is_no_stack() -> None:
     [
         (liftax.OneSweep(optax.sgd(0.1)), "the orders GaussSeidel"),
         (liftax.BlockCoordinateDescent(order=Jacobi(), parameter_step=blocks.Solve()), "closed"),
+        (liftax.BlockCoordinateDescent(interleaved=True), "interleaved"),
+        (liftax.BlockCoordinateDescent(multipliers=liftax.methods.DualAscent()), "of its own"),
     ],
 )
 def test_stacks_that_cannot_be_are_refused(method, why) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from liftax import _tree
 from liftax._iterate import repeat
-from liftax.blocks._copies import Copies
+from liftax.blocks._copies import Copies, Place
 from liftax.blocks._order import AbstractChoice, AbstractOrder
 from liftax.blocks._state_block import StateBlock
 from liftax.blocks._step import AbstractBlockStep
@@ -48,10 +48,10 @@ def start_sweeps(
     if copies:
         keys = jax.random.split(key)
 
-        def started(energy: Any, params: Any, states: Any, z: Any, name: str, key: Any) -> Any:
-            return states, z, step.init(StateBlock(energy, params, states, z, (name,)), key)
+        def started(energy: LiftedEnergy, theta: Params, at: Place, name: str, key: Any) -> Any:
+            return at, step.init(StateBlock(energy, theta, *at, (name,)), key)
 
-        *_, memories = copies.walk(started, params, states, z, copies.keys(keys[1]))
+        _, memories = copies.walk(started, params, Place(states, z), copies.keys(keys[1]))
         return SweepMemory(memories, jax.random.key_data(keys[0]))
     groups = order.groups(energy.network, energy.network.hidden)
     keys = jax.random.split(key, len(groups) + 2)
@@ -77,11 +77,10 @@ def restart_sweeps(
     copies = Copies.of(energy, order)
     if copies:
 
-        def begun(energy: Any, params: Any, states: Any, z: Any, name: str, old: Any) -> Any:
-            block = StateBlock(energy, params, states, z, (name,))
-            return states, z, step.restart(old, block, hold)
+        def begun(energy: LiftedEnergy, theta: Params, at: Place, name: str, own: Any) -> Any:
+            return at, step.restart(own, StateBlock(energy, theta, *at, (name,)), hold)
 
-        *_, memories = copies.walk(begun, params, states, z, memory.groups)
+        _, memories = copies.walk(begun, params, Place(states, z), memory.groups)
         return SweepMemory(memories, memory.key)
     groups = order.groups(energy.network, energy.network.hidden)
     blocks = [StateBlock(energy, params, states, z, group) for group in groups]
@@ -102,13 +101,13 @@ def sweep_states(
     copies = Copies.of(energy, order)
     if copies:
 
-        def moved(energy: Any, params: Any, states: Any, z: Any, name: str, old: Any) -> Any:
-            sweep = Sweep(states, z, SweepMemory((old,), memory.key))
-            sweep = move_group(energy, step, params, sweep, (name,), 0)
-            return sweep.states, sweep.z, sweep.memory.groups[0]
+        def moved(energy: LiftedEnergy, theta: Params, at: Place, name: str, own: Any) -> Any:
+            sweep = Sweep(*at, SweepMemory((own,), memory.key))
+            sweep = move_group(energy, step, theta, sweep, (name,), 0)
+            return Place(sweep.states, sweep.z), sweep.memory.groups[0]
 
-        *found, memories = copies.walk(moved, params, states, z, memory.groups)
-        return Sweep(*found, SweepMemory(memories, memory.key))
+        at, memories = copies.walk(moved, params, Place(states, z), memory.groups)
+        return Sweep(*at, SweepMemory(memories, memory.key))
     groups = order.groups(energy.network, energy.network.hidden)
     sweep = Sweep(states, z, memory)
     if not groups:

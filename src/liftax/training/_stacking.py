@@ -6,7 +6,7 @@ import jax
 from jaxtyping import Array
 
 from liftax.blocks import AbstractMetric, Euclidean, GaussSeidel, Jacobi, RedBlack, Solve
-from liftax.methods import AbstractMethod
+from liftax.methods import AbstractMethod, DualAscent
 from liftax.networks import Params, Stacking
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement, busiest
@@ -95,7 +95,9 @@ def _unsuited(method: AbstractMethod, parts: int) -> str | None:
         return "stacks are for the orders GaussSeidel(), Jacobi() and RedBlack() of a method"
     if getattr(method, "interleaved", False):
         return "interleaved steps are taken layer by layer"
-    parts = jax.tree.leaves(method, is_leaf=lambda part: isinstance(part, Solve | AbstractMetric))
-    if any(isinstance(p, Solve | AbstractMetric) and not isinstance(p, Euclidean) for p in parts):
+    if isinstance(getattr(method, "multipliers", None), DualAscent):
+        return "DualAscent() gives every layer a weight of its own"
+    steps = jax.tree.leaves(method, is_leaf=lambda part: isinstance(part, Solve | AbstractMetric))
+    if any(isinstance(p, Solve | AbstractMetric) and not isinstance(p, Euclidean) for p in steps):
         return "closed forms and implicit steps are taken layer by layer"
     return None
