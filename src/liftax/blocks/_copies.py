@@ -10,17 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 from liftax._iterate import scan
 from liftax.affine import Stacked
 from liftax.blocks._order import AbstractOrder, GaussSeidel
-from liftax.networks import (
-    FIRST,
-    INNER,
-    LAST,
-    NEXT,
-    Node,
-    Params,
-    States,
-    copy_name,
-    potential_key,
-)
+from liftax.networks import Copy, Node, Params, States, potential_key
 from liftax.objectives import LiftedEnergy
 
 
@@ -33,7 +23,8 @@ class Place(NamedTuple):
 
 Visit = Callable[[LiftedEnergy, Params, Place, str, Any], tuple[Place, Any]]
 # The number of a stack's copy, by the stack's name and the copy's number in the unfolded network.
-Numbers = dict[tuple[str, int], Any]
+Numbers = dict[tuple[str, Copy], Any]
+NEAR = Copy.FIRST, Copy.INNER, Copy.NEXT
 
 
 class OfRun(NamedTuple):
@@ -84,15 +75,10 @@ class Copies:
             if link == "shared"
         }
         self.ends: Numbers = {
-            (node.name, k): number
+            (node.name, copy): number
             for node in network.nodes
             if node.copies
-            for k, number in (
-                (FIRST, 0),
-                (INNER, 1),
-                (NEXT, node.copies - 2),
-                (LAST, node.copies - 1),
-            )
+            for copy, number in zip(Copy, (0, 1, node.copies - 2, node.copies - 1), strict=True)
         }
 
     @classmethod
@@ -133,9 +119,9 @@ class Copies:
         self, visit: Visit, run: tuple[Node, ...], params: Params, place: Place, given: OfRun
     ) -> tuple[Place, OfRun]:
         stacks = [node.name for node in run]
-        place, last = self._at(visit, _names(stacks, LAST), params, place, given.last)
+        place, last = self._at(visit, _names(stacks, Copy.LAST), params, place, given.last)
         place, inner = self._between(visit, stacks, params, place, given.inner)
-        place, first = self._at(visit, _names(stacks, FIRST), params, place, given.first)
+        place, first = self._at(visit, _names(stacks, Copy.FIRST), params, place, given.first)
         return place, OfRun(last, inner, first)
 
     def _between(
@@ -145,12 +131,12 @@ class Copies:
 
         Only what has changed at the next copy is carried: whole arrays would be copied each time.
         """
-        names, after = _names(stacks, INNER), _names(stacks, NEXT)
-        end = self.ends[stacks[0], LAST]
+        names, after = _names(stacks, Copy.INNER), _names(stacks, Copy.NEXT)
+        end = self.ends[stacks[0], Copy.LAST]
 
         def step(near: Place, own: tuple[Array, Any]) -> tuple[Place, Any]:
             number, memory = own
-            numbers = {(k, c): number + c - INNER for k in stacks for c in (FIRST, INNER, NEXT)}
+            numbers = {(k, c): number + c - Copy.INNER for k in stacks for c in NEAR}
             around = _taken(place.states, numbers, 1), _taken(place.z, numbers, 1)
             here = Place({**around[0], **near.states}, {**around[1], **near.z})
             here, found = self._visited(visit, names, numbers, params, here, memory)
@@ -158,7 +144,7 @@ class Copies:
             left = [here.states[name] for name in names], [here.z[name] for name in after]
             return Place(*moved), (*left, found)
 
-        last = {(name, NEXT): end for name in stacks}
+        last = {(name, Copy.NEXT): end for name in stacks}
         near = Place(*({k: part[k] for k in after} for part in (_taken(p, last, 1) for p in place)))
         near, (u, z, found) = scan(step, near, (jnp.arange(1, end), given), reverse=True)
         states, ahead = dict(place.states), dict(place.z)
@@ -201,8 +187,8 @@ class Copies:
         return place, tuple(found)
 
 
-def _names(stacks: list[str], copy: int) -> tuple[str, ...]:
-    return tuple(copy_name(name, copy) for name in stacks)
+def _names(stacks: list[str], copy: Copy) -> tuple[str, ...]:
+    return tuple(copy.of(name) for name in stacks)
 
 
 def _taken(trees: dict[str, Any], numbers: Numbers, axis: int) -> dict[str, Any]:
@@ -210,7 +196,7 @@ def _taken(trees: dict[str, Any], numbers: Numbers, axis: int) -> dict[str, Any]
     stacks = {name for name, _ in numbers}
     found = {name: tree for name, tree in trees.items() if name not in stacks}
     for (name, copy), number in numbers.items():
-        own = copy_name(name, copy)
+        own = copy.of(name)
         for key, new in ((name, own), (potential_key(name), potential_key(own))):
             if key in trees:
                 found[new] = jax.tree.map(lambda leaf, k=number: _index(leaf, k, axis), trees[key])
@@ -226,7 +212,7 @@ def _changed(whole: States, before: States, after: States, numbers: Numbers) -> 
     new = {name: array for name, array in after.items() if array is not before[name]}
     whole = {**whole, **{name: array for name, array in new.items() if name in whole}}
     for (name, copy), number in numbers.items():
-        own = copy_name(name, copy)
+        own = copy.of(name)
         if own in new:
             whole[name] = jax.lax.dynamic_update_index_in_dim(whole[name], new[own], number, 1)
     return whole

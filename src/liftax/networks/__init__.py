@@ -26,11 +26,7 @@ from liftax.networks._segments import forward_in_segments as forward_in_segments
 from liftax.networks._stack import Stacking as Stacking
 from liftax.networks._stack import stack as stack
 from liftax.networks._transformer import transformer as transformer
-from liftax.networks._unfold import FIRST as FIRST
-from liftax.networks._unfold import INNER as INNER
-from liftax.networks._unfold import LAST as LAST
-from liftax.networks._unfold import NEXT as NEXT
-from liftax.networks._unfold import copy_name as copy_name
+from liftax.networks._unfold import Copy as Copy
 from liftax.networks._unfold import unfold as unfold
 from liftax.networks._units import units as units
 from liftax.networks._unrolled import Prior as Prior

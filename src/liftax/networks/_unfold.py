@@ -1,16 +1,23 @@
 """Some copies of every stack as nodes of their own."""
 
+import enum
+
 from liftax.affine import Stacked
 from liftax.networks._network import Network
 from liftax.networks._node import Node
 
-# The first copy, two neighbours that stand for any two in between, and the last.
-FIRST, INNER, NEXT, LAST = range(4)
 
+class Copy(enum.IntEnum):
+    """The copies of a stack that are nodes in the unfolded network.
 
-def copy_name(name: str, copy: int) -> str:
-    """The name that a copy of a stack has in the unfolded network."""
-    return f"{name}:{copy}"
+    `INNER` and `NEXT` stand for any two neighbours between the first and the last.
+    """
+
+    FIRST, INNER, NEXT, LAST = range(4)
+
+    def of(self, stack: str) -> str:
+        """The copy's name in the unfolded network."""
+        return f"{stack}:{self.value}"
 
 
 def unfold(network: Network) -> Network | None:
@@ -25,36 +32,36 @@ def unfold(network: Network) -> Network | None:
         stack has less than four.
     """
     copies = {node.name: node.copies for node in network.nodes if node.copies}
-    if any(count <= LAST for count in copies.values()):
+    if any(count < len(Copy) for count in copies.values()):
         return None
     nodes: list[Node] = []
     for run in network.runs:
-        for place in range(LAST + 1) if run[0].copies else (0,):
+        for copy in Copy if run[0].copies else (Copy.FIRST,):
             for node in run:
-                own = _unfolded(node, place, copies)
+                own = _unfolded(node, copy, copies)
                 if own is None:
                     return None
                 nodes.append(own)
     return Network(tuple(nodes), network.input_shape)
 
 
-def _unfolded(node: Node, place: int, copies: dict[str, int]) -> Node | None:
+def _unfolded(node: Node, copy: Copy, copies: dict[str, int]) -> Node | None:
     if not isinstance(node.affine, Stacked):
         return node
     parents = []
     for link, slot in zip(node.affine.links, node.affine.slots, strict=True):
         first, *_, own = (node.parents[position] for position in (slot[0], slot[-1]))
         if link == "each":
-            parents.append(copy_name(own, place))
+            parents.append(copy.of(own))
         elif link == "shifted":
-            parents.append(copy_name(own, place - 1) if place else first)
+            parents.append(Copy(copy - 1).of(own) if copy else first)
         elif link == "shared":
             parents.append(own)
         elif link == copies[own] - 1:
-            parents.append(copy_name(own, LAST))
+            parents.append(Copy.LAST.of(own))
         else:
             return None
     name, tied = node.name, node.tied_to
     if node.copies:
-        name, tied = copy_name(name, place), tied and copy_name(tied, place)
+        name, tied = copy.of(name), tied and copy.of(tied)
     return Node(name, node.affine.affine, node.potential, tuple(parents), tied, node.learn)

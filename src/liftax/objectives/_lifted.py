@@ -12,12 +12,11 @@ from jaxtyping import Array, Float
 
 from liftax.networks import (
     INPUT,
-    LAST,
+    Copy,
     Network,
     Params,
     Stacking,
     States,
-    copy_name,
     stack,
     unfold,
 )
@@ -166,7 +165,7 @@ class LiftedEnergy(eqx.Module):
         if network is None:
             return None
         names = {
-            node.name: [copy_name(node.name, k) for k in range(LAST + 1)] if node.copies else None
+            node.name: [copy.of(node.name) for copy in Copy] if node.copies else None
             for node in self.network.nodes
         }
 
