@@ -14,6 +14,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 8)
 # Small programs compile in half the time without most optimisations; no test measures speed.
 jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # of the processes that tests start, too
 # XLA reads its flags at the first program; the older code generator compiles in half the time, and
 # a small program split among 32 compilers takes longer than one that is not. From 0.11 on the first
 # is gone, and XLA ends the process at a flag that it does not know.

@@ -190,18 +190,20 @@ SLOW = (
 def arguments(name: str) -> Float[Array, "m {SIZE}"]:
     """Examples for prox and activation: random ones, kinks, far ones."""
     kinks = ROWS[name].kinks
-    random = 3 * jax.random.normal(jax.random.key(1), (8, SIZE))
-    special = jnp.asarray([*kinks, 1.0, -1.0, 0.0, 0.5, 20.0, -20.0])
-    return jnp.concatenate([random, jnp.resize(special, (2, SIZE)), jnp.zeros((1, SIZE))])
+    random = 3 * np.random.default_rng(1).normal(size=(8, SIZE))
+    special = np.array([*kinks, 1.0, -1.0, 0.0, 0.5, 20.0, -20.0])
+    points = [random, np.resize(special, (2, SIZE)), np.zeros((1, SIZE))]
+    return jax.device_put(np.concatenate(points))
 
 
 def domain_points(name: str) -> Float[Array, "k {SIZE}"]:
     """Members of the domain: random ones and its ends."""
     domain = ROWS[name].domain
     if domain is None:
-        random = jax.random.dirichlet(jax.random.key(2), jnp.ones(SIZE), (4,))
-        return jnp.concatenate([random, jnp.eye(SIZE), jnp.full((1, SIZE), 1 / SIZE)])
+        random = np.random.default_rng(2).dirichlet(np.ones(SIZE), 4)
+        whole = np.concatenate([random, np.eye(SIZE), np.full((1, SIZE), 1 / SIZE)])
+        return jax.device_put(whole)
     low, high = max(domain[0], -5.0), min(domain[1], 5.0)
-    random = jax.random.uniform(jax.random.key(2), (5, SIZE), minval=low, maxval=high)
-    ends = jnp.asarray([[low] * SIZE, [high] * SIZE, [low, high] * (SIZE // 2)])
-    return ROWS[name].members(jnp.concatenate([random, ends]))
+    random = np.random.default_rng(2).uniform(low, high, (5, SIZE))
+    ends = np.array([[low] * SIZE, [high] * SIZE, [low, high] * (SIZE // 2)])
+    return ROWS[name].members(jax.device_put(np.concatenate([random, ends])))

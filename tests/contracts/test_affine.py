@@ -145,7 +145,7 @@ def instance(name: str, samples: int = 3):
         params = params | {"variance": np.abs(params["variance"])}
     inputs = tuple(rng.normal(size=(samples, *shape)) for shape in shapes)
     r = rng.normal(size=(samples, *affine.out_shape(*shapes)))
-    return affine, *jax.tree.map(jnp.asarray, (params, inputs, r))
+    return affine, *jax.device_put((params, inputs, r))
 
 
 def multiple(c: float, params):

@@ -21,7 +21,7 @@ def bare(name: str) -> AbstractPotential:
 
 
 def examples(name: str) -> jax.Array:
-    z = arguments(name)[:8]
+    z = 1.5 * arguments(name)[:8]  # some beyond every bound
     return z.reshape(-1, 2, 2) if isinstance(ROWS[name].potential, Squared) else z
 
 

@@ -100,7 +100,7 @@ def test_adjoint_and_norm_are_those_of_the_matrix(name: str) -> None:
 
 @pytest.mark.parametrize("boundary", ["periodic", "symmetric", "zero"])
 def test_blur_is_a_convolution(boundary: str) -> None:
-    x = jnp.asarray(RNG.normal(size=(20, 17, 1)))
+    x = jax.device_put(RNG.normal(size=(20, 17, 1)))
     modes = {"periodic": "wrap", "symmetric": "reflect", "zero": "constant"}
     for kernel in (KERNEL, RNG.normal(size=(9, 11))):
         blur = Blur(x.shape, kernel, boundary)

@@ -42,7 +42,7 @@ def linear(weights: dict[str, float]):
     )
     network = Network(nodes, (4,))
     params = {"u": {"weight": a}, "out": ({"weight": b}, {"weight": skip})}
-    params = jax.tree.map(jnp.asarray, params)
+    params = jax.device_put(params)
     y, alpha, w = rng.normal(size=6), 0.3, weights.get("u", 1.0)
     # The gradient in (u, x) is zero.
     upper = [w * np.eye(5) + b @ b.T, -w * a.T + b @ skip.T]

@@ -139,7 +139,7 @@ def test_a_folder_of_pictures_and_a_deep_network(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "y").mkdir()
     for name in "abc":
-        y = np.asarray(network(params, jnp.asarray(rng.uniform(size=(1, 12, 12, 1)))))[0]
+        y = np.asarray(network(params, jax.device_put(rng.uniform(size=(1, 12, 12, 1)))))[0]
         write_image(tmp_path / "y" / f"{name}.png", y + 0.02 * rng.normal(size=y.shape))
     (tmp_path / "y" / "notes.txt").write_text("no picture")
     given = (tmp_path / "m.safetensors", tmp_path / "y")

@@ -93,7 +93,7 @@ def test_deep_networks_take_it() -> None:
     """The iterates of the regulariser, sweep by sweep."""
     network = chain(SHAPE, [(Dense(12), "relu"), (Dense(8), "tanh")])
     params = network.init(jax.random.key(0), jnp.float64)
-    y = network(params, jnp.asarray(np.random.default_rng(0).uniform(size=(2, *SHAPE))))
+    y = network(params, jax.device_put(np.random.default_rng(0).uniform(size=(2, *SHAPE))))
     solver = BlockDescent(25, tolerance=0.0, step=ProximalGradient(), inertia=Plain())
     known, found = (
         liftax.invert(network, params, y, prior, ALPHA, solver=solver)

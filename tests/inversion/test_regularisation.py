@@ -116,7 +116,7 @@ def test_misuse_is_named() -> None:
 def test_outputs_that_have_stopped_are_not_solved_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four outputs three stop at once: the programs have four lanes, then one."""
     network, params, x, _ = layer(outputs=12)
-    y = np.asarray(network(params, jnp.asarray(np.concatenate([x, 0.5 * x]))))
+    y = np.asarray(network(params, jax.device_put(np.concatenate([x, 0.5 * x]))))
     lanes, solve = [], module._solve
 
     def counted(solver, data, prior, numbers, at):

@@ -35,7 +35,7 @@ def test_block_descent_over_units_is_the_closed_form() -> None:
     network = chain((1,), [(Dense(4), "relu"), (Dense(1, use_bias=False), "identity")])
     layers = {"weight": w[None], "bias": b}, {"weight": c[:, None]}
     given = dict(zip(("layer1", "layer2"), layers, strict=True))
-    divided, params = units(network, jax.tree.map(jnp.asarray, given))
+    divided, params = units(network, jax.device_put(given))
     y = np.array([0.7, 1.5, -0.3])[:, None]
     solver = BlockDescent(7, 1, tolerance=0.0, step=ProximalGradient(), inertia=Plain())
     found = invert(divided, params, y, Tikhonov(), 0.03, solver=solver)

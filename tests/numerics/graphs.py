@@ -61,7 +61,7 @@ def example(network: Network, samples: int = 5, seed: int = 0):
     x = rng.normal(size=(samples, *network.input_shape))
     classes = network.shapes[network.output][0]
     y = np.eye(classes)[rng.integers(0, classes, samples)]
-    return jax.tree.map(jnp.asarray, (params, x, y))
+    return jax.device_put((params, x, y))
 
 
 def distance(a, b) -> float:

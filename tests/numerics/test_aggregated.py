@@ -24,7 +24,7 @@ METHODS = {
 
 def problem():
     network = chain((5,), [(Dense(2), "identity")])
-    params = jax.tree.map(jnp.asarray, {"layer1": {"weight": np.eye(5, 2), "bias": np.zeros(2)}})
+    params = jax.device_put({"layer1": {"weight": np.eye(5, 2), "bias": np.zeros(2)}})
     rng = np.random.default_rng(0)
     return network, params, *map(jnp.asarray, (rng.normal(size=(24, 5)), rng.normal(size=(24, 2))))
 

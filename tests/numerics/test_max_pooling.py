@@ -27,7 +27,7 @@ def test_it_is_the_maximum(window, stride, padding) -> None:
     nodes = max_pooling("max", INPUT, (7, 8, 2), window, stride, padding)
     assert len(nodes) == sum(window) - 1
     network = Network(nodes, (7, 8, 2))
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 7, 8, 2)))
+    x = jax.device_put(np.random.default_rng(0).normal(size=(3, 7, 8, 2)))
     found = network(network.init(jax.random.key(0)), x)
     np.testing.assert_allclose(found, reference(x, window, stride, padding), atol=1e-14)
 

@@ -137,8 +137,8 @@ def test_descent(name: str) -> None:
     network = fixed(ALGORITHMS[name][0](SHAPE, FEATURES, 3, tied=True))
     energy = LiftedEnergy(network)
     rng = np.random.default_rng(2)
-    x = jnp.asarray(rng.uniform(0, 1, (4, *SHAPE)))
-    y = jnp.asarray(rng.uniform(0, 1, (4, *SHAPE)))
+    x = jax.device_put(rng.uniform(0, 1, (4, *SHAPE)))
+    y = jax.device_put(rng.uniform(0, 1, (4, *SHAPE)))
     method = BlockCoordinateDescent()
 
     @compiled
