@@ -49,6 +49,7 @@ def test_the_module_computes_the_same_and_comes_back(name: str) -> None:
     [
         (liftax.cnn((6, 5, 1), (2,), (4,), 3, normalised=True), "Conv2d Lambda AvgPool2d Lambda"),
         (chain((4,), [(Dense(3, use_bias=False), "identity"), (Scale(), "tanh")]), "Linear Lambda"),
+        (chain((4,), [(Dense(3), "identity"), (Normalisation(), "tanh")]), "Linear Lambda"),
         (chain((3,), [(Normalisation(), "relu"), (Dense(2), "identity")]), "Linear Lambda Linear"),
         (chain((4, 3, 2), [(Scale(), "tanh")]), "Conv2d Lambda"),
         (
@@ -73,7 +74,7 @@ def test_normalisation_is_folded(network: Network, kinds: str) -> None:
 def test_a_node_that_is_read_twice_is_not_folded() -> None:
     nodes = (
         Node("a", Dense(3), "identity", INPUT),
-        Node("b", Scale(), "relu", "a"),
+        Node("b", Scale(), "identity", "a"),
         Node("c", Dense(3), "relu", "a"),
         Node("d", Concatenation(), "identity", ("b", "c")),
     )
