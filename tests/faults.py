@@ -1,7 +1,7 @@
 """The table of plausible mistakes that `make mutants` puts into the source."""
 
 from tests.fault import Fault
-from tests.faults_around import FILES, IMPORTING, INVERSION, STACKS
+from tests.faults_around import FILES, IMPORTING, INVERSION, STACKS, STAGES
 
 NUMERICS = "numerics/test_"
 STEPS, SOLVE = f"{NUMERICS}block_steps.py::test_", f"{NUMERICS}solve.py::test_"
@@ -473,6 +473,7 @@ METHOD_STEPS = [
 
 FAULTS = [
     *STACKS,
+    *STAGES,
     *INVERSION,
     *POTENTIALS,
     *PENALTIES,

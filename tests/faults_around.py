@@ -346,3 +346,43 @@ STACKS = [
         f"{STACK}the_stacked_network_is_the_network[chain]",
     ),
 ]
+
+STAGE = "distributed/test_stages.py::test_"
+STAGES = [
+    Fault(
+        "parallel/_cut.py",
+        "self.edges += [(reader, down, -1) for reader in readers]",
+        "self.edges += [(down, reader, -1) for reader in readers]",
+        f"{STAGE}stages_of_operations_are_the_best_of_all",
+    ),
+    Fault(
+        "parallel/_cut.py",
+        "pin <= stage",
+        "pin < stage",
+        f"{STAGE}stages_of_operations_are_the_best_of_all",
+    ),
+    Fault(
+        "parallel/_flat.py",
+        "own = all(n or self.homes[v] == stage",
+        "own = all(self.homes[v] in (stage, SHARED)",
+        f"{STAGE}a_function_of_two_stages",
+    ),
+    Fault(
+        "parallel/_flat.py",
+        "if meeting or new[2] & group[2]:",
+        "if new[2] & group[2]:",
+        f"{STAGE}a_function_of_two_stages",
+    ),
+    Fault(
+        "parallel/_node_stages.py",
+        "max(best[k], sums[end] - sums[k])",
+        "best[k] + sums[end] - sums[k]",
+        f"{STAGE}stages_cost_about_the_same",
+    ),
+    Fault(
+        "training/_engine.py",
+        "if problem.reported:",
+        "if True:",
+        f"{STAGE}a_step_of_descent_passes_four_activations_a_border[order0]",
+    ),
+]

@@ -1,5 +1,6 @@
 """Layers that are not equal on stages: the same steps, and the fewest bytes between stages."""
 
+import functools
 import itertools
 import math
 import subprocess
@@ -18,10 +19,11 @@ import liftax
 from liftax import Placement
 from liftax.blocks import Backtracking, Jacobi, ProximalGradient, RedBlack
 from liftax.networks import Network, ddfb, fixed, gradient_resnet
-from liftax.parallel import Leaf, Staged, node_stages
+from liftax.parallel import Leaf, Staged, busiest, node_stages
 from liftax.parallel._cut import stages_of
 from liftax.parallel._flat import NONE, SHARED, Flat, Operation
 from liftax.training import step_traffic
+from liftax.training._stacking import divisible
 
 from .test_mesh import data, distance
 
@@ -186,19 +188,36 @@ def test_stages_of_operations_are_the_best_of_all() -> None:
 def test_stages_cost_about_the_same() -> None:
     """Against every division into three."""
     network = liftax.mlp([16, 64, 8, 40, 24, 5])
-    costs = [a * b + b + 16 * b for a, b in itertools.pairwise([16, 64, 8, 40, 24, 5])]
+    each = costs(network)
     best = min(
-        max(sum(costs[:a]), sum(costs[a:b]), sum(costs[b:]))
+        max(sum(each[:a]), sum(each[a:b]), sum(each[b:]))
         for a, b in itertools.combinations(range(1, 5), 2)
     )
     found = list(node_stages(network, 3).values())
-    sums = [sum(c for c, k in zip(costs, found, strict=True) if k == stage) for stage in range(3)]
+    sums = [sum(c for c, k in zip(each, found, strict=True) if k == stage) for stage in range(3)]
     assert found == sorted(found) and max(sums) == best
     # W and its transpose stay together.
     tied = node_stages(gradient_resnet(6, 4, 3), 3)
     assert len(set(tied.values())) == 3
     for node in gradient_resnet(6, 4, 3).nodes:
         assert tied[node.name] == tied[node.owner]
+
+
+def test_auto_takes_stages_that_cost_about_the_same() -> None:
+    """Batches that two devices cannot divide; four layers, of which the first costs most."""
+    even, uneven = liftax.mlp([400, 399, 398, 397, 396]), liftax.mlp([900, 800, 700, 600, 500])
+    assert busiest(uneven, 4) == pytest.approx(max(costs(uneven)) / sum(costs(uneven)) * 4)
+    for network, samples, parts in ((even, 1009, 4), (even, 503, 2), (uneven, 503, 3)):
+        energy = liftax.LiftedEnergy(network)
+        fitting = functools.partial(divisible, energy, METHODS["jacobi"], samples)
+        assert liftax.parallel.choose_placement(network, samples, fitting).layers == parts
+        assert not divisible(energy, METHODS["sweep"], samples, 2)
+
+
+def costs(network: Network) -> list[float]:
+    """Of dense layers: products with weights and biases, and 16 for each activation."""
+    widths = [network.input_shape[0], *(network.shapes[node.name][0] for node in network.nodes)]
+    return [a * b + b + 16 * b for a, b in itertools.pairwise(widths)]
 
 
 def test_what_stages_cannot_do_is_named() -> None:

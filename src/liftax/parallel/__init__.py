@@ -6,6 +6,7 @@ from liftax.parallel._cost import Machine as Machine
 from liftax.parallel._cost import descent_cost as descent_cost
 from liftax.parallel._cost import gradient_cost as gradient_cost
 from liftax.parallel._node_stages import busiest as busiest
+from liftax.parallel._node_stages import node_products as node_products
 from liftax.parallel._node_stages import node_stages as node_stages
 from liftax.parallel._placement import Placement as Placement
 from liftax.parallel._placement import constrained as constrained

@@ -246,19 +246,15 @@ def _parts(body: Any, sizes: tuple[int, int]) -> list[_Part]:
     for place in range(len(jaxpr.outvars)):
         inputs, equations = needs(place)
         # A carried value enters where it leaves.
-        results = {place}
         inputs |= {constants + place} if place < carried else set()
-        joined = inputs - set(range(constants))
+        new = ({place}, inputs, equations)
         for group in list(groups):
-            if joined & group[1] or equations & group[2]:
+            # What stays the same may be read by many.
+            meeting = {k for k in new[1] & group[1] if k >= constants}
+            if meeting or new[2] & group[2]:
                 groups.remove(group)
-                results, inputs, equations = (
-                    results | group[0],
-                    inputs | group[1],
-                    equations | group[2],
-                )
-                joined = inputs - set(range(constants))
-        groups.append((results, inputs, equations))
+                new = (new[0] | group[0], new[1] | group[1], new[2] | group[2])
+        groups.append(new)
     return [_part(body, sizes, *group) for group in groups]
 
 

@@ -232,7 +232,9 @@ def _placement(
     elif isinstance(mesh, Mesh):
         place = Placement(mesh)
     elif mesh == "auto":
-        place = choose_placement(task[0].network, samples, functools.partial(divisible, *task))
+        place = choose_placement(
+            task[0].network, samples, functools.partial(divisible, *task, samples)
+        )
         if progress is not False and jax.process_index() == 0:
             print(f"liftax: {place.why}", file=sys.stderr)
     else:

@@ -9,10 +9,11 @@ from liftax.blocks import AbstractMetric, Euclidean, GaussSeidel, Jacobi, RedBla
 from liftax.methods import AbstractMethod, DualAscent
 from liftax.networks import Params, Stacking
 from liftax.objectives import LiftedEnergy
-from liftax.parallel import Placement, busiest
+from liftax.parallel import Placement, busiest, node_products
 
-# The busiest stage's work against the mean that a division by itself allows.
-_UNEVEN = 1.25
+# Stages are worth it where the busiest has at most so many times the mean to do, and each at least
+# so many operations in a step: its programs, about five, take as long to start.
+_UNEVEN, _LEAST = 1.25, 2**30
 # One after the other few layers are as well parts of the program: their steps take less time.
 _DEEP = 32
 
@@ -73,13 +74,18 @@ def layers(
     return (energy, Layers(energy)) if found is None else (found[0], Layers(energy, found[1]))
 
 
-def divisible(energy: LiftedEnergy, method: AbstractMethod, parts: int) -> bool:
-    """Whether a run can divide its layers into so many parts, with about as much work in each."""
+def divisible(energy: LiftedEnergy, method: AbstractMethod, samples: int, parts: int) -> bool:
+    """Whether a run had better divide its layers into so many parts: stacks, or worthy stages."""
     if _unsuited(method, parts) is not None:
         return False
     if energy.stacked(parts) is not None:
         return True
-    return len(energy.network.nodes) >= parts and busiest(energy.network, parts) < _UNEVEN
+    network = energy.network
+    if len(network.nodes) < parts:
+        return False
+    # Four products of a layer in a step, two operations each.
+    operations = 8 * samples * sum(node_products(network).values())
+    return operations >= parts * _LEAST and busiest(network, parts) <= _UNEVEN
 
 
 def _one_by_one(method: AbstractMethod) -> bool:
