@@ -25,6 +25,10 @@ if jax.__version_info__ < (0, 11):
     # the tests. One serves all of them. It is private to JAX, as newer versions may have none.
     mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_FLAGS]).strip()
+# Hardly a program is met twice: finding and writing files takes longer than compiling. The commands
+# would turn the user's own cache on.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    jax.config.update("jax_enable_compilation_cache", False)
 # Programs kept by JAX are millions of objects; going through all of them again and again in search
 # of garbage takes a tenth of the tests' time.
 gc.set_threshold(50_000, 20, 100)
