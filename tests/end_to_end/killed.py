@@ -18,6 +18,7 @@ METHODS = {
     "sweep": liftax.OneSweep(optax.adam(1e-3)),
     "implicit": liftax.ImplicitSGD(1.0, inner=2),
     "bcd": liftax.BlockCoordinateDescent(),
+    "streamed": liftax.BlockCoordinateDescent(),
 }
 
 
@@ -38,6 +39,7 @@ def main(folder: str, method: str, pause: float) -> None:
         METHODS[method],
         epochs=int(os.environ.get("EPOCHS", "6")),
         batch_size=50,
+        stream=200 if method == "streamed" else None,
         validation=(split.test.x, split.test.y),
         dtype=jnp.float32,
         checkpoints=checkpoints,

@@ -45,6 +45,7 @@ def finish(process: subprocess.Popen) -> None:
         "sweep",
         pytest.param("implicit", marks=pytest.mark.slow),
         pytest.param("bcd", marks=pytest.mark.slow),
+        pytest.param("streamed", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_resumes_bit_identical(tmp_path: Path, method: str) -> None:
@@ -74,11 +75,12 @@ def assert_equal(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_thirty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["sweep", "streamed"])
+def test_thirty_kills_lose_and_double_nothing(tmp_path: Path, method: str) -> None:
     """At random moments: while it starts, between steps, while a checkpoint is written."""
     rng = random.Random(0)
     for _ in range(30):
-        broken = start("sweep", 0.02, tmp_path / "broken", epochs=400)
+        broken = start(method, 0.02, tmp_path / "broken", epochs=400)
         assert broken.stdout is not None
         if rng.random() < 0.2:
             time.sleep(rng.uniform(0, 2))
@@ -88,7 +90,7 @@ def test_thirty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         os.kill(broken.pid, signal.SIGKILL)
         broken.communicate()
         assert broken.returncode == -signal.SIGKILL
-    finish(start("sweep", 0.0, tmp_path / "broken", tmp_path / "whole", epochs=400))
+    finish(start(method, 0.0, tmp_path / "broken", tmp_path / "whole", epochs=400))
     assert_equal(tmp_path)
 
 
