@@ -2,11 +2,11 @@
 
 Residual networks of blocks with 64 units, and chains of layers of several widths; batches of 128.
 Milliseconds a step, and the seconds that tracing and compiling take, of the step and of the start.
-In the orders red-black and Jacobi equal layers are stacks, as `fit` has them; with Gauss-Seidel,
-one sweep and back-propagation each layer is a part of the program. Of chains also a sweep alone,
-back-propagation as a loop over the stacked layers, whose program is as short, and block descent
-without the forward pass that only the reported loss needs. On an accelerator the seconds are those
-of a watch.
+In the orders red-black and Jacobi equal layers are stacks, as `fit` has them, and with Gauss-Seidel
+from 32 layers on; otherwise, and with one sweep and back-propagation, each layer is a part of the
+program. Of chains also a sweep alone, back-propagation as a loop over the stacked layers, whose
+program is as short, and block descent without the forward pass that only the reported loss needs.
+On an accelerator the seconds are those of a watch.
 
     python benchmarks/depth.py [runs/bench/depth.json] [--rounds 5] [--blocks 4 8 16 32 64]
         [--layers 8 32 128 512] [--widths 32 64 128]
@@ -26,7 +26,7 @@ from liftax.networks import Network
 
 UNITS, BATCH, SWEEPS = 64, 128, 10
 BASE, DESCENT, SILENT = "back-propagation", "block descent", "without the loss"
-STACKED = {"red-black": RedBlack(), "Jacobi": Jacobi()}
+STACKED = {"red-black": RedBlack(), "Jacobi": Jacobi(), "Gauss-Seidel in stacks": GaussSeidel()}
 
 
 def of_blocks() -> dict[str, Any]:
