@@ -16,6 +16,7 @@ import numpy as np
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+import make_choosing
 from make_results import table
 
 HERE = Path(__file__).parent
@@ -122,7 +123,7 @@ def _against_depth(axes: Any, runs: dict[str, Any], unit: str, head: list[str]) 
     for label in runs[depths[0]]:
         found = [runs[count][label] for count in depths]
         for count, r in zip(depths, found, strict=True):
-            times = f"{r['milliseconds']:.2f}", f"{r['over_back_propagation']:.2f}"
+            times = f"{r['milliseconds']:.3g}", f"{r['over_back_propagation']:.2g}"
             compiled = f"{r['compile_seconds']:.1f}", f"{r['start_seconds']:.1f}"
             rows.append([label, count, *times, *compiled])
         if axes is not None:
@@ -176,6 +177,38 @@ def _roofline(found: dict[str, Any]) -> None:
     _save(figure, "performance-roofline.png")
 
 
+def gpu(found: dict[str, Any]) -> str:
+    """Depth and rates on a GPU, and a picture."""
+    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    head, text = ["ms a step", "/ back-propagation", "compile s", "start s"], ""
+    for width, runs in sorted(found["layers"].items(), key=lambda pair: -len(pair[1])):
+        text += f"\nChains of layers of {width} units:\n\n"
+        text += _against_depth(axes if len(runs) > 1 else None, runs, "layers", head)
+    axes.set(xlabel="layers of 64 units", ylabel="ms a step")
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    _save(figure, "performance-gpu.png")
+    rows = [
+        [
+            str(r["width"]),
+            str(r["batch"]),
+            f"{r['milliseconds']:.2f}",
+            f"{r['gigaflops'] / 1e3:.0f}",
+            f"{r['product_gigaflops'] / 1e3:.0f}",
+            f"{r['of_the_product']:.2f}",
+            f"{r['peak_over_kept']:.2f}",
+        ]
+        for r in found["width"]
+    ]
+    columns = ["width", "batch", "ms", "TFLOP/s", "one product", "ratio", "peak / kept"]
+    return (
+        text
+        + "\n![Milliseconds a step against depth, on a GPU](images/performance-gpu.png)\n\n"
+        + f"Four hidden layers, {found['sweeps']} sweeps and a step on the weights, against one "
+        + "product of the same sizes:\n\n"
+        + table(columns, rows)
+    )
+
+
 def products(found: dict[str, Any]) -> str:
     """Times with rounded products, and accuracies."""
     rows = []
@@ -205,12 +238,19 @@ def _save(figure: Any, name: str) -> None:
     plt.close(figure)
 
 
+PROGRAMS = {
+    "gpu": "`python benchmarks/depth.py --core -1 --blocks --layers 8 32 128 256 --widths 64` and "
+    "`python benchmarks/limits.py --core -1 --widths 512 1024 2048 4096 --batch 1024 --depths "
+    "--batches` measure"
+}
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "inference": ("Ten iterations of inference, against its peers", inference),
     "step_cost": ("One sweep, against back-propagation", step_cost),
     "time_to_result": ("Seconds to a result", time_to_result),
     "depth": ("Depth", depth),
     "limits": ("Near the limit", limits),
+    "gpu": ("On a GPU", gpu),
     "products": ("Products in bfloat16", products),
     "pdhg": ("Inversion", pdhg),
 }
@@ -228,9 +268,13 @@ def main(folder: Path | None) -> None:
             continue
         found = json.loads((FOLDER / f"{name}.json").read_text())
         machine = found["machine"]
-        on = f"{machine['processor']}, JAX {machine['jax']}, {machine['rounds']} rounds"
+        on = machine["processor"]
+        if "device" in machine and machine["device"] != "cpu":
+            on = machine["device"]
+        on = f"{on}, JAX {machine['jax']}, {machine['rounds']} rounds"
         text = (FOLDER / f"{name}.md").read_text().strip()
-        again = f"`python benchmarks/{name}.py` measures it again. Here: {on}."
+        programs = PROGRAMS.get(name, f"`python benchmarks/{name}.py` measures")
+        again = f"{programs} it again. Here: {on}."
         parts.append(f"## {title}\n\n{text}\n\n{made(found)}\n{again}")
     (HERE / "performance.md").write_text("\n\n".join(parts) + "\n")
     make_choosing.main()
