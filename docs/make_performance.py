@@ -15,8 +15,8 @@ import matplotlib as mpl
 import numpy as np
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt
 import make_choosing
+import matplotlib.pyplot as plt
 from make_results import table
 
 HERE = Path(__file__).parent
