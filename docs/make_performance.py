@@ -36,13 +36,19 @@ def inference(found: dict[str, Any]) -> str:
                     label,
                     f"{row['milliseconds']:.2f}",
                     f"{row['liftax_over_it']:.2f}",
+                    f"{row['together_over_it']:.2f}" if "together_over_it" in row else "",
                     f"{row['rounded_over_it']:.2f}",
                     f"{row['compile_seconds']:.1f}",
                     "" if long is None else f"{long:.1f}",
                 ]
             )
-        columns = [f"{name} = {widths}", "ms a step", "liftax / it", "liftax bfloat16 / it"]
-        columns += ["compile s, 10", "compile s, 100 iterations"]
+        columns = [f"{name} = {widths}", "ms a step", "liftax / it"]
+        columns += [
+            "all at once / it",
+            "bfloat16 / it",
+            "compile s, 10",
+            "compile s, 100 iterations",
+        ]
         parts.append(table(columns, lines))
     return "\n".join(parts)
 

@@ -328,6 +328,24 @@ INVERSION = [
 STACK = f"{NUMERICS}stack.py::test_"
 STACKS = [
     Fault(
+        "blocks/_copies.py",
+        "inner = near.z[after[k]][:, None]",
+        "inner = ahead[name][:, 1:2]",
+        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[shortcuts",
+    ),
+    Fault(
+        "networks/_unfold.py",
+        "parents.append(Copy(copy - 1).of(own) if copy else first)",
+        "parents.append(Copy(max(copy - 1, 1)).of(own) if copy else first)",
+        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[shortcuts",
+    ),
+    Fault(
+        "blocks/_sweep.py",
+        "return loud.union(moved, (c.name for n in moved for c, _ in energy.network.children(n)))",
+        "return loud.union(moved)",
+        f"{NUMERICS}orders.py::test_what_has_no_slope_yet_does_not_move",
+    ),
+    Fault(
         "affine/_stacked.py",
         "jnp.concatenate([first[None], stack[:-1]])",
         "jnp.concatenate([first[None], stack[1:]])",

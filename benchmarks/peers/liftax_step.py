@@ -8,13 +8,15 @@ import optax
 from _worker import batch, serve
 
 import liftax
+from liftax.blocks import GaussSeidel, Jacobi
 
 
 def build(widths: list[int], iterations: int) -> Any:
     """The step of `Contrastive` with β = 1, whose free phase is the forward pass, compiled."""
     network = liftax.mlp(widths)
     energy = liftax.LiftedEnergy(network)
-    method = liftax.Contrastive(optax.adam(1e-3), beta=1.0, inner=iterations)
+    order = Jacobi() if "jacobi" in sys.argv else GaussSeidel()
+    method = liftax.Contrastive(optax.adam(1e-3), beta=1.0, inner=iterations, order=order)
     x, y = (jax.numpy.asarray(a) for a in batch(widths))
     params = network.init(jax.random.key(0))
     carry = [params, method.init(energy, params, x, y, jax.random.key(1))]

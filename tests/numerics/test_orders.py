@@ -25,9 +25,12 @@ from liftax.blocks import (
     move_group,
     start_sweeps,
     sweep_states,
+    woken,
 )
 from liftax.blocks._step import Memory
 from liftax.networks import INPUT, Network
+from liftax.penalties import Quadratic
+from liftax.potentials import SoftThreshold
 from tests.helpers import compiled
 
 from .graphs import clamped, example, moved, perceptrons, residual
@@ -73,6 +76,38 @@ def test_orders_with_the_same_sequence_agree() -> None:
     assert distance("gauss-seidel", "written out") == 0
     assert distance("colours", "one by one") < 1e-13
     assert distance("colours", "gauss-seidel") > 1e-3
+
+
+@pytest.mark.parametrize("order", [Jacobi(), RedBlack()], ids=repr)
+def test_what_has_no_slope_yet_does_not_move(order: AbstractOrder) -> None:
+    """From a forward pass a sweep that knows what is loud is the sweep, with less products."""
+    network = resnet(3, 4, 3, 2, activation="tanh")
+    params, x, y = example(network)
+    energy = LiftedEnergy(network)
+    stages = woken(energy, order)
+    assert stages[0] == {network.output}
+    assert woken(energy, GaussSeidel()) == []
+    assert woken(LiftedEnergy(network, Quadratic()), order) == stages
+    assert woken(LiftedEnergy(network, activity={"u1": SoftThreshold(0.1)}), order) == []
+
+    @jax.jit
+    def both(params, x, y):
+        states, z, _ = energy.clamp(x, y, params)
+        memory = start_sweeps(energy, order, STEP, params, states, z, jax.random.key(5))
+        ends = [one, other] = [Sweep(states, z, memory)] * 2
+        for loud in stages:
+            one = sweep_states(energy, order, STEP, params, *one)
+            other = sweep_states(energy, order, STEP, params, *other, loud)
+            ends += [one, other]
+        return ends
+
+    start, _, *ends = both(params, x, y)
+    for one, other in zip(ends[::2], ends[1::2], strict=True):
+        for name in network.hidden:
+            np.testing.assert_allclose(other.states[name], one.states[name], rtol=0, atol=1e-13)
+            np.testing.assert_allclose(other.z[name], one.z[name], rtol=0, atol=1e-13)
+    assert np.array_equal(ends[1].states["a1"], start.states["a1"])
+    assert not np.array_equal(ends[-1].states[network.hidden[-1]], start.states[network.hidden[-1]])
 
 
 def test_pre_activations_follow_their_parents() -> None:

@@ -44,3 +44,4 @@ from liftax.blocks._sweep import move_group as move_group
 from liftax.blocks._sweep import restart_sweeps as restart_sweeps
 from liftax.blocks._sweep import start_sweeps as start_sweeps
 from liftax.blocks._sweep import sweep_states as sweep_states
+from liftax.blocks._sweep import woken as woken

@@ -28,7 +28,8 @@ class StateBlock(AbstractBlock):
     With Bregman and lifted penalties $\kappa=\varphi$, $c(z)=z$; with MAC-QP
     $\kappa=\frac12\|\cdot\|^2$, $c=\sigma$.
 
-    `warm` are probes of these nodes, and perhaps others, that were iterated on already.
+    `warm` are probes of these nodes, and perhaps others, that were iterated on already. Where
+    `loud` nodes are named, the penalties of all others have no slope at the current variables.
 
     Source: arXiv 2510.09796, section 4.
     """
@@ -39,6 +40,7 @@ class StateBlock(AbstractBlock):
     given: States
     z: States
     warm: Probes | None
+    loud: frozenset[str] | None
 
     def __init__(
         self,
@@ -48,10 +50,11 @@ class StateBlock(AbstractBlock):
         z: States,
         group: tuple[str, ...],
         warm: Probes | None = None,
+        loud: frozenset[str] | None = None,
     ):
         self.x = {name: states[name] for name in group}
         self.energy, self.params, self.given, self.z = energy, params, states, z
-        self.warm = warm
+        self.warm, self.loud = warm, loud
 
     @property
     def steady(self) -> bool:
@@ -71,7 +74,7 @@ class StateBlock(AbstractBlock):
 
     def gradient(self, x: Variables) -> Variables:
         states, z = self._at(x)
-        return state_gradient(self.energy, self.params, states, z, tuple(x))
+        return state_gradient(self.energy, self.params, states, z, tuple(x), self.loud)
 
     def prox(self, v: Variables, steps: Steps) -> Variables:
         return {name: _prox(self.energy, name, v[name], steps[name]) for name in v}
@@ -116,13 +119,21 @@ class StateBlock(AbstractBlock):
 
 
 def state_gradient(
-    energy: LiftedEnergy, params: Params, states: States, z: States, group: tuple[str, ...]
+    energy: LiftedEnergy,
+    params: Params,
+    states: States,
+    z: States,
+    group: tuple[str, ...],
+    loud: frozenset[str] | None = None,
 ) -> Variables:
-    r"""$g_j - w_j c_j(z_j)$ with $g_j = \sum_c(\partial f_c/\partial u_j)^\top w_c\nabla_zC_c$."""
+    r"""$g_j - w_j c_j(z_j)$ with $g_j = \sum_c(\partial f_c/\partial u_j)^\top w_c\nabla_zC_c$.
+
+    Children that are not among the `loud` nodes, if these are given, have $\nabla_zC_c = 0$.
+    """
     signals = {}
     for name in group:
         for child, _ in energy.network.children(name):
-            if child.name not in signals:
+            if child.name not in signals and (loud is None or child.name in loud):
                 signals[child.name] = energy.residual(states, z, child.name)
     return {
         name: pulled_back(energy, params, states, signals, name) - target(energy, z[name], name)
@@ -139,7 +150,7 @@ def target(energy: LiftedEnergy, z: Array, name: str) -> Array:
 def pulled_back(
     energy: LiftedEnergy, params: Params, states: States, signals: States, name: str
 ) -> Array:
-    """Sum over the children of the adjoint of their map, applied to their signal."""
+    """Sum over the children with a signal of the adjoint of their map, applied to that."""
     pulls = [
         adjoint(
             child.affine,
@@ -149,8 +160,9 @@ def pulled_back(
             signals[child.name],
         )
         for child, position in energy.network.children(name)
+        if child.name in signals
     ]
-    return sum(pulls[1:], start=pulls[0])
+    return sum(pulls[1:], start=pulls[0]) if pulls else jnp.zeros_like(states[name])
 
 
 def _prox(energy: LiftedEnergy, name: str, v: Array, tau: Any) -> Array:

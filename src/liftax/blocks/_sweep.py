@@ -15,6 +15,9 @@ from liftax.blocks._step import AbstractBlockStep
 from liftax.networks import Params, States
 from liftax.objectives import LiftedEnergy
 
+# Sweeps that know what still has no slope: each is a part of the program.
+_MOST = 6
+
 
 class SweepMemory(NamedTuple):
     """The memory of every group's step, and random bits for the order.
@@ -96,8 +99,13 @@ def sweep_states(
     states: States,
     z: States,
     memory: SweepMemory,
+    loud: frozenset[str] | None = None,
 ) -> Sweep:
-    """Update the groups of the order; pre-activations follow where parents moved."""
+    """Update the groups of the order; pre-activations follow where parents moved.
+
+    Where `loud` nodes are named, as by `woken`, penalties of all others have no slope, and nodes
+    that only these pull at stay.
+    """
     copies = Copies.of(energy, order)
     if copies:
 
@@ -117,8 +125,9 @@ def sweep_states(
         return move_group(energy, step, params, sweep, groups[place], place)
 
     if not isinstance(order, AbstractChoice):
-        for place in range(len(groups)):
-            sweep = move(place, sweep)
+        for place, group in enumerate(groups):
+            sweep = move_group(energy, step, params, sweep, group, place, loud)
+            loud = loud and _louder(energy, group, loud)
         return sweep
 
     def progress(sweep: Sweep) -> Array:
@@ -141,17 +150,57 @@ def move_group(
     sweep: Sweep,
     group: tuple[str, ...],
     place: int,
+    loud: frozenset[str] | None = None,
 ) -> Sweep:
-    """Update one group of activations, the number `place` of its order."""
-    block = StateBlock(energy, params, sweep.states, sweep.z, group)
+    """Update one group of activations, the number `place` of its order; `loud` as in a sweep."""
+    block = StateBlock(energy, params, sweep.states, sweep.z, group, loud=loud)
     moved, own = step.update(block, sweep.memory.groups[place])
     children = energy.network.children
+    if loud is not None:
+        moved = {name: moved[name] for name in _pulled(energy, group, loud)}
     moved = {name: _once(u) if len(children(name)) > 1 else u for name, u in moved.items()}
     states = {**sweep.states, **moved}
     touched = {c.name for name in moved for c, _ in children(name)}
     z = {**sweep.z, **{n: energy.preactivation(params, states, n) for n in touched}}
     before, after = sweep.memory.groups[:place], sweep.memory.groups[place + 1 :]
     return Sweep(states, z, SweepMemory((*before, own, *after), sweep.memory.key))
+
+
+def woken(energy: LiftedEnergy, order: AbstractOrder) -> list[frozenset[str]]:
+    """The loud nodes before each of the first sweeps from a forward pass that do not move all.
+
+    Nothing but the loss has a slope there; a sweep moves what that pulls at, the next one what
+    those pull at, and so on. Empty where that is not
+    so: with another penalty than an exact one or with activity terms; and for orders that choose,
+    stacks and chains of many layers, whose programs would grow.
+    """
+    network = energy.network
+    free = set(network.hidden)
+    stacks = any(node.copies for node in network.nodes)
+    if not energy.penalty.exact or energy.activity or isinstance(order, AbstractChoice) or stacks:
+        return []
+    loud, found = frozenset((network.output,)), []
+    while len(found) < _MOST:
+        before, moved = loud, set()
+        for group in order.groups(network, network.hidden):
+            moved |= set(_pulled(energy, group, loud))
+            loud = _louder(energy, group, loud)
+        if moved == free:
+            break
+        found.append(before)
+    return found
+
+
+def _pulled(energy: LiftedEnergy, group: tuple[str, ...], loud: frozenset[str]) -> list[str]:
+    """Those in the group at which the penalty of a loud node pulls."""
+    children = energy.network.children
+    return [n for n in group if n in loud or any(c.name in loud for c, _ in children(n))]
+
+
+def _louder(energy: LiftedEnergy, group: tuple[str, ...], loud: frozenset[str]) -> frozenset[str]:
+    """The loud nodes after a step of the group."""
+    moved = _pulled(energy, group, loud)
+    return loud.union(moved, (c.name for n in moved for c, _ in energy.network.children(n)))
 
 
 def _once(u: Array) -> Array:

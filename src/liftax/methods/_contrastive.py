@@ -19,6 +19,7 @@ from liftax.blocks import (
     restart_sweeps,
     start_sweeps,
     sweep_states,
+    woken,
 )
 from liftax.methods._gradient_method import AbstractGradientMethod, Evaluation
 from liftax.networks import Params, States
@@ -111,12 +112,11 @@ class Contrastive(AbstractGradientMethod):
     ) -> Sweep:
         """The minimising activations."""
         rules = (energy, self.order, self.state_step, params)
-        memory = restart_sweeps(*rules, states, z, memory, hold=True)
-        return repeat(
-            lambda s: sweep_states(*rules, s.states, s.z, s.memory),
-            Sweep(states, z, memory),
-            self.inner,
-        )
+        sweep = Sweep(states, z, restart_sweeps(*rules, states, z, memory, hold=True))
+        first = woken(energy, self.order)[: self.inner]
+        for loud in first:
+            sweep = sweep_states(*rules, *sweep, loud)
+        return repeat(lambda s: sweep_states(*rules, *s), sweep, self.inner - len(first))
 
     def _slope(
         self,
