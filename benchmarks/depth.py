@@ -3,7 +3,7 @@
 Residual networks of blocks with 64 units, and chains of layers of several widths; batches of 128.
 Milliseconds a step, and the seconds that tracing and compiling take, of the step and of the start.
 In the orders red-black and Jacobi equal layers are stacks, as `fit` has them, and with Gauss-Seidel
-from 32 layers on; otherwise, and with one sweep and back-propagation, each layer is a part of the
+from 64 layers on; otherwise, and with one sweep and back-propagation, each layer is a part of the
 program. Of chains also a sweep alone, back-propagation as a loop over the stacked layers, whose
 program is as short, and block descent without the forward pass that only the reported loss needs.
 On an accelerator the seconds are those of a watch.

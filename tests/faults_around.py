@@ -329,8 +329,8 @@ STACK = f"{NUMERICS}stack.py::test_"
 STACKS = [
     Fault(
         "blocks/_copies.py",
-        "inner = near.z[after[k]][:, None]",
-        "inner = ahead[name][:, 1:2]",
+        "z = _put(reached.z, second, 1)",
+        "z = reached.z",
         f"{NUMERICS}stack.py::test_copies_are_met_as_layers_are[step0-tied]",
     ),
     Fault(

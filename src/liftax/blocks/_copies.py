@@ -132,28 +132,29 @@ class Copies:
         Only what has changed at the next copy is carried: whole arrays would be copied each time.
         """
         names, after = _names(stacks, Copy.INNER), _names(stacks, Copy.NEXT)
-        end = self.ends[stacks[0], Copy.LAST]
+        last = self.ends[stacks[0], Copy.LAST]
 
-        def step(near: Place, own: tuple[Array, Any]) -> tuple[Place, Any]:
-            number, memory = own
+        def step(carry: tuple[Place, Place], own: tuple[Array, Any]) -> tuple[Any, Any]:
+            (near, reached), (number, memory) = carry, own
             numbers = {(k, c): number + c - Copy.INNER for k in stacks for c in NEAR}
-            around = _taken(place.states, numbers, 1), _taken(place.z, numbers, 1)
-            here = Place({**around[0], **near.states}, {**around[1], **near.z})
+            here = Place(
+                *({**_taken(p, numbers, 1), **q} for p, q in zip(place, near, strict=True))
+            )
             here, found = self._visited(visit, names, numbers, params, here, memory)
-            moved = [{k: part[name] for k, name in zip(after, names, strict=True)} for part in here]
-            left = [here.states[name] for name in names], [here.z[name] for name in after]
-            return Place(*moved), (*left, found)
+            near = Place(*({k: p[n] for k, n in zip(after, names, strict=True)} for p in here))
+            ahead = {k: here.z[name] for k, name in zip(stacks, after, strict=True)}
+            done = {k: here.states[name] for k, name in zip(stacks, names, strict=True)}
+            reached = Place(_put(reached.states, done, number), _put(reached.z, ahead, number + 1))
+            return (near, reached), found
 
-        last = {(name, Copy.NEXT): end for name in stacks}
-        near = Place(*({k: part[k] for k in after} for part in (_taken(p, last, 1) for p in place)))
-        near, (u, z, found) = scan(step, near, (jnp.arange(1, end), given), reverse=True)
-        states, ahead = dict(place.states), dict(place.z)
-        for k, name in enumerate(stacks):
-            old, inner, later = states[name], jnp.swapaxes(u[k], 0, 1), jnp.swapaxes(z[k], 0, 1)
-            states[name] = jnp.concatenate([old[:, :1], inner, old[:, end:]], 1)
-            inner = near.z[after[k]][:, None]
-            ahead[name] = jnp.concatenate([ahead[name][:, :1], inner, later], 1)
-        return Place(states, ahead), found
+        end = {(name, Copy.NEXT): last for name in stacks}
+        near = Place(*({k: part[k] for k in after} for part in (_taken(p, end, 1) for p in place)))
+        begin = Place(*({name: part[name] for name in stacks} for part in place))
+        given = jnp.arange(1, last), given
+        (near, reached), found = scan(step, (near, begin), given, reverse=True)
+        second = {k: near.z[name] for k, name in zip(stacks, after, strict=True)}
+        z = _put(reached.z, second, 1)
+        return Place({**place.states, **reached.states}, {**place.z, **z}), found
 
     def _at(
         self,
@@ -201,6 +202,12 @@ def _taken(trees: dict[str, Any], numbers: Numbers, axis: int) -> dict[str, Any]
             if key in trees:
                 found[new] = jax.tree.map(lambda leaf, k=number: _index(leaf, k, axis), trees[key])
     return found
+
+
+def _put(whole: States, new: States, number: Any) -> States:
+    """The stacks with new arrays in the place of the copy of that number."""
+    update = jax.lax.dynamic_update_index_in_dim
+    return {**whole, **{name: update(whole[name], new[name], number, 1) for name in new}}
 
 
 def _index(array: Array, number: Any, axis: int) -> Array:

@@ -85,7 +85,7 @@ def fit(
         stack: whether equal layers are kept as stacks, see `networks.stack`: the same steps (but
             for the random numbers that step sizes start from) in a program whose size and time to
             compile do not grow with depth. None does so where the method's order is `Jacobi` or
-            `RedBlack`, which update all layers of a stack by one batched product, and for 32 layers
+            `RedBlack`, which update all layers of a stack by one batched product, and for 64 layers
             and more where it is `GaussSeidel`, which goes from layer to layer in a loop.
         mesh: devices that divide the work: a `jax.sharding.Mesh` with an axis ``"data"``, along
             which each batch is divided (of full-batch methods all samples and their activations),

@@ -15,7 +15,7 @@ from liftax.parallel import Placement, busiest, node_products
 # so many operations in a step: its programs, about five, take as long to start.
 _UNEVEN, _LEAST = 1.25, 2**30
 # One after the other few layers are as well parts of the program: their steps take less time.
-_DEEP = 32
+_DEEP = 64
 
 
 class Layers(NamedTuple):
