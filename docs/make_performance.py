@@ -117,13 +117,15 @@ def depth(found: dict[str, Any]) -> str:
         text += _against_depth(right if width == "64" else None, runs, "layers", head)
     left.set(xlabel="residual blocks", ylabel="ms a step")
     right.set(xlabel="layers of 64 units")
-    for axes in (left, right):
-        axes.legend(fontsize=7)
+    for axes, where in ((left, "upper left"), (right, "lower right")):
+        axes.legend(fontsize=7, loc=where)
     _save(figure, "performance-depth.png")
     return text + "\n![Milliseconds a step against depth](images/performance-depth.png)\n"
 
 
-def _against_depth(axes: Any, runs: dict[str, Any], unit: str, head: list[str]) -> str:
+def _against_depth(
+    axes: Any, runs: dict[str, Any], unit: str, head: list[str], sparse: bool = True
+) -> str:
     rows = []
     depths = sorted(runs, key=int)
     for label in runs[depths[0]]:
@@ -132,7 +134,7 @@ def _against_depth(axes: Any, runs: dict[str, Any], unit: str, head: list[str]) 
             times = f"{r['milliseconds']:.3g}", f"{r['over_back_propagation']:.2g}"
             compiled = f"{r['compile_seconds']:.1f}", f"{r['start_seconds']:.1f}"
             rows.append([label, count, *times, *compiled])
-        if axes is not None:
+        if axes is not None and not (sparse and "without" in label):
             numbers = [int(count) for count in depths]
             axes.loglog(numbers, [r["milliseconds"] for r in found], "o-", label=label)
     return table(["method", unit, *head], rows)
@@ -189,7 +191,7 @@ def gpu(found: dict[str, Any]) -> str:
     head, text = ["ms a step", "/ back-propagation", "compile s", "start s"], ""
     for width, runs in sorted(found["layers"].items(), key=lambda pair: -len(pair[1])):
         text += f"\nChains of layers of {width} units:\n\n"
-        text += _against_depth(axes if len(runs) > 1 else None, runs, "layers", head)
+        text += _against_depth(axes if len(runs) > 1 else None, runs, "layers", head, False)
     axes.set(xlabel="layers of 64 units", ylabel="ms a step")
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     _save(figure, "performance-gpu.png")
