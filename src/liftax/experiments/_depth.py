@@ -130,7 +130,7 @@ def _signals(record: Record, train: Dataset, pixels: int) -> dict[str, Any]:
     }
     assert train.y is not None
     x = jnp.asarray(train.x[: config["batch"]]).reshape(-1, pixels)
-    y = jax.nn.one_hot(train.y[: config["batch"]], 10)
+    y = jax.nn.one_hot(train.y[: config["batch"]], 10, dtype=x.dtype)
     for kind in config["kinds"]:
         for activation in config["signal_activations"]:
             depth = config["signal_depth"]
