@@ -1,4 +1,4 @@
-"""What two processes run in `test_layers`: a chain whose layers they divide, with a resume."""
+"""What processes run in `test_layers` and `test_stages`: layers divided, with a resume."""
 
 import sys
 from pathlib import Path
@@ -11,14 +11,25 @@ import liftax
 from liftax.blocks import RedBlack
 
 
-def main(folder: Path, grid: list[int]) -> None:
-    """20 steps, from the checkpoint after 7 of them."""
-    rng = np.random.default_rng(0)
+def chain(rng: np.random.Generator) -> tuple:
+    """Equal layers, which are stacks, and data."""
     data = rng.normal(size=(16, 5)).astype(np.float32), np.arange(16) % 3
+    return liftax.mlp([5, *[6] * 17, 3]), data
+
+
+def cnn(rng: np.random.Generator) -> tuple:
+    """Layers that differ, which are on stages, and data."""
+    data = rng.uniform(size=(32, 8, 8, 1)).astype(np.float32), rng.integers(0, 5, 32)
+    return liftax.cnn((8, 8, 1), [3, 4], [6], 5), data
+
+
+def main(folder: Path, name: str, grid: list[int]) -> None:
+    """20 steps, from the checkpoint after 7 of them."""
+    network, data = {"chain": chain, "cnn": cnn}[name](np.random.default_rng(0))
     mesh = Mesh(np.array(jax.devices()).reshape(grid), ("data", "layer"))
     for epochs in (7, 20):
         result = liftax.fit(
-            liftax.mlp([5, *[6] * 17, 3]),
+            network,
             data,
             liftax.BlockCoordinateDescent(order=RedBlack()),
             epochs=epochs,
@@ -32,4 +43,4 @@ def main(folder: Path, grid: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [int(n) for n in sys.argv[2].split("x")])
+    main(Path(sys.argv[1]), sys.argv[2], [int(n) for n in sys.argv[3].split("x")])

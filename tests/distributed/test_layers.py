@@ -115,7 +115,9 @@ def test_two_processes_divide_the_layers(tmp_path: Path, grid: str) -> None:
         "--devices-per-process",
         "2",
     ]
-    subprocess.run([*command, str(script), "--", str(tmp_path), grid], check=True, timeout=200)
+    subprocess.run(
+        [*command, str(script), "--", str(tmp_path), "chain", grid], check=True, timeout=200
+    )
     rng = np.random.default_rng(0)
     data = rng.normal(size=(16, 5)).astype(np.float32), np.arange(16) % 3
     whole = liftax.fit(NETWORKS["chain"], data, METHODS["descent"], epochs=20, progress=False)

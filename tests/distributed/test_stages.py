@@ -261,9 +261,10 @@ def test_validation_and_prediction_with_stages() -> None:
 
 @pytest.mark.slow
 def test_two_processes_divide_samples_and_each_has_all_stages(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("launched_stages.py")
+    script = Path(__file__).with_name("launched_layers.py")
     command = [sys.executable, "-m", "liftax.cli", "launch", "-n", "2"]
     arguments = ["--devices-per-process", "4", str(script), "--", str(tmp_path)]
+    arguments += ["cnn", "2x4"]
     subprocess.run([*command, *arguments], check=True, timeout=300)
     network = NETWORKS["cnn"]
     whole = train(network, METHODS["red-black"], None)
