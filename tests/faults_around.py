@@ -334,9 +334,9 @@ STACKS = [
         f"{NUMERICS}stack.py::test_copies_are_met_as_layers_are[step0-tied]",
     ),
     Fault(
-        "networks/_unfold.py",
-        "parents.append(Copy(copy - 1).of(own) if copy else first)",
-        "parents.append(Copy(max(copy - 1, 1)).of(own) if copy else first)",
+        "affine/_link.py",
+        "return (1, copy - 1) if copy else (0, None)",
+        "return (1, max(copy - 1, 1)) if copy else (0, None)",
         f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[chain-order2-step2]",
     ),
     Fault(
@@ -346,13 +346,13 @@ STACKS = [
         f"{NUMERICS}orders.py::test_what_has_no_slope_yet_does_not_move",
     ),
     Fault(
-        "affine/_stacked.py",
+        "affine/_link.py",
         "jnp.concatenate([first[None], stack[:-1]])",
         "jnp.concatenate([first[None], stack[1:]])",
         f"{STACK}the_stacked_network_is_the_network[chain]",
     ),
     Fault(
-        "blocks/_curvature.py",
+        "affine/_link.py",
         "jnp.where(last, 0, jnp.roll(value, -1))",
         "jnp.roll(value, -1)",
         f"{STACK}constants_of_stacks_are_those_of_their_layers[chain]",

@@ -9,6 +9,11 @@ from liftax.affine._convolution import Convolution as Convolution
 from liftax.affine._dense import Dense as Dense
 from liftax.affine._fixed import Fixed as Fixed
 from liftax.affine._identity import Identity as Identity
+from liftax.affine._link import AbstractLink as AbstractLink
+from liftax.affine._link import Each as Each
+from liftax.affine._link import Picked as Picked
+from liftax.affine._link import Shared as Shared
+from liftax.affine._link import Shifted as Shifted
 from liftax.affine._mean import Mean as Mean
 from liftax.affine._mix import Mix as Mix
 from liftax.affine._norm_bound import norm_bound as norm_bound
@@ -23,7 +28,6 @@ from liftax.affine._scale import Scale as Scale
 from liftax.affine._scaled import Scaled as Scaled
 from liftax.affine._scores import Scores as Scores
 from liftax.affine._selection import Selection as Selection
-from liftax.affine._stacked import Link as Link
 from liftax.affine._stacked import Stacked as Stacked
 from liftax.affine._sum import Sum as Sum
 from liftax.affine._transposed_convolution import TransposedConvolution as TransposedConvolution

@@ -1,14 +1,14 @@
 """Equal maps of many layers as one map."""
 
-from typing import Any, Literal
+import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax.affine._affine import AbstractAffine, Params, Shape
-
-Link = Literal["each", "shifted", "shared"] | int
+from liftax.affine._link import AbstractLink
 
 
 class Stacked(AbstractAffine):
@@ -16,13 +16,8 @@ class Stacked(AbstractAffine):
 
     A stack is a node that holds equal nodes of many layers: its examples, and its parameters, have
     one more axis, of length `copies`, in front. The map $f$ reads each of its parents by a link:
-
-    - ``"each"``: copy $l$ reads copy $l$ of the parent, a stack of the same length.
-    - ``"shifted"``: copy $l$ reads copy $l - 1$ of the parent. Two inputs, the node that copy 0
-      reads and the stack.
-    - ``"shared"``: all copies read the same node.
-    - a number: copy of that number of a stack, the only link (beside ``"shared"``) for
-      ``copies=0``, which is $f$ itself with one parent or several picked from stacks.
+    `Each`, `Shifted` or `Shared`; for ``copies=0``, which is $f$ itself with parents in stacks,
+    `Picked` or `Shared`.
 
     Attributes:
         affine: $f$.
@@ -34,28 +29,25 @@ class Stacked(AbstractAffine):
 
     affine: AbstractAffine
     copies: int
-    links: tuple[Link, ...]
+    links: tuple[AbstractLink, ...]
     stages: int = 1
 
     @property
     def slots(self) -> tuple[tuple[int, ...], ...]:
         """For each parent of $f$ the positions of its inputs: two where shifted, else one."""
-        found, position = [], 0
-        for link in self.links:
-            size = 2 if link == "shifted" else 1
-            found.append(tuple(range(position, position + size)))
-            position += size
-        return tuple(found)
+        sizes = [link.source(1)[0] + 1 for link in self.links]
+        ends = itertools.accumulate(sizes)
+        return tuple(tuple(range(end - n, end)) for end, n in zip(ends, sizes, strict=True))
 
     @property
     def axes(self) -> tuple[int | None, ...]:
         """Axis of the copies in each of `gathered`; None where all read the same."""
-        return tuple(0 if link in ("each", "shifted") else None for link in self.links)
+        return tuple(None if link.source(0) == link.source(1) else 0 for link in self.links)
 
     def gathered(self, *inputs: Float[Array, "samples ..."]) -> tuple[Array, ...]:
         """The inputs of $f$, with copies in front where these differ."""
         return tuple(
-            _linked(link, [inputs[k] for k in slot], self.stages)
+            link.gathered(tuple(inputs[k] for k in slot), self.stages)
             for link, slot in zip(self.links, self.slots, strict=True)
         )
 
@@ -82,23 +74,5 @@ class Stacked(AbstractAffine):
 
     def inner(self, shapes: tuple[Shape, ...]) -> list[Shape]:
         """Shapes of the parents of $f$ for shapes of the inputs."""
-        inner = []
-        for link, (position, *_) in zip(self.links, self.slots, strict=True):
-            stack = link == "each" or isinstance(link, int)
-            inner.append(tuple(shapes[position][1:]) if stack else tuple(shapes[position]))
-        return inner
-
-
-def _linked(link: Link, inputs: list[Array], stages: int) -> Array:
-    if link == "shared":
-        return inputs[0]
-    if isinstance(link, int):
-        return inputs[0][:, link]
-    if link == "each":
-        return jnp.swapaxes(inputs[0], 0, 1)
-    first, stack = inputs[0], jnp.swapaxes(inputs[1], 0, 1)
-    if stages == 1:
-        return jnp.concatenate([first[None], stack[:-1]])
-    # Of a rotation XLA's partitioner sends what crosses borders only.
-    begins = (jnp.arange(len(stack)) == 0).reshape(-1, *(1,) * (stack.ndim - 1))
-    return jnp.where(begins, first[None], jnp.roll(stack, 1, 0))
+        pairs = zip(self.links, (shapes[slot[0]] for slot in self.slots), strict=True)
+        return [tuple(s if link.source(0)[1] is None else s[1:]) for link, s in pairs]

@@ -72,7 +72,7 @@ class Copies:
             for node in network.nodes
             if node.copies and isinstance(node.affine, Stacked)
             for link, slot in zip(node.affine.links, node.affine.slots, strict=True)
-            if link == "shared"
+            if link.source(1)[1] is None
         }
         self.ends: Numbers = {
             (node.name, copy): number

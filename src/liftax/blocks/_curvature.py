@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax import _tree
 from liftax._iterate import repeat
-from liftax.affine import AbstractAffine, AbstractBilinear, Stacked, adjoint, parameter_adjoint
+from liftax.affine import AbstractAffine, AbstractBilinear, Shared, Stacked, adjoint, parameter_adjoint
 from liftax.blocks._block import Constants, Probes
 from liftax.networks import Network, Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
@@ -150,20 +150,8 @@ def _among(node: Node, k: int, group: tuple[str, ...], norm: Array) -> Array:
 def _delivered(totals: Constants, node: Node, k: int, value: Array) -> Constants:
     """The totals with what a node's parent number `k` has to add, copy by copy."""
     names = [node.parents[position] for position in node.slots[k]]
-    link = node.affine.links[k] if isinstance(node.affine, Stacked) else "shared"
-    if link == "shifted":
-        # By masks: XLA's partitioner was seen to divide slices and updates of such vectors wrongly.
-        last = jnp.arange(node.copies) == node.copies - 1
-        added = [value[0], jnp.where(last, 0, jnp.roll(value, -1))]
-    elif link == "shared":
-        added = [jnp.sum(value)]
-    elif link == "each":
-        added = [value]
-    elif names[0] in totals:
-        added = [jnp.where(jnp.arange(len(totals[names[0]])) == link, value, 0)]
-    else:
-        added = []
-    moved = zip(names, added, strict=False)
+    link = node.affine.links[k] if isinstance(node.affine, Stacked) else Shared()
+    moved = zip(names, link.delivered(value), strict=True)
     return {**totals, **{name: totals[name] + own for name, own in moved if name in totals}}
 
 

@@ -24,9 +24,9 @@ def climb(
         theta, moved = given
         u, own = {}, {}
         for node, affine in zip(run, affines, strict=True):
-            known = {"each": u, "shifted": before, "shared": states}
+            known = {0: before, 1: u, None: states}
             inputs = [
-                known[str(link)][node.parents[slot[-1]]]
+                known[link.source(1)[1]][node.parents[slot[-1]]]
                 for link, slot in zip(affine.links, affine.slots, strict=True)
             ]
             own[node.name] = affine.affine.apply(theta[node.owner], *inputs)

@@ -1,5 +1,6 @@
 """Equal layers of a network as stacks."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,11 +10,15 @@ import jax.numpy as jnp
 
 from liftax.affine import (
     AbstractAffine,
+    AbstractLink,
     Dense,
+    Each,
     Identity,
-    Link,
+    Picked,
     Pointwise,
     Residual,
+    Shared,
+    Shifted,
     Stacked,
     Sum,
     TransposedDense,
@@ -187,29 +192,29 @@ class _Search:
             return False
         for offset in range(run.period):
             number = run.begin + offset
-            found = {(self.nodes[number].name, "each")}
+            found: set[Any] = {(self.nodes[number].name, Each)}
             for slot, parent in enumerate(self.nodes[number].parents):
                 place, link = self.number[parent], self.link(run, number, slot)
                 if place < run.begin and any(r.place(place) for r in earlier):
                     return False
-                if link == "shifted":
+                if isinstance(link, Shifted):
                     if place < run.begin - run.period or self.shape(place) != self.shape(
                         place + run.period
                     ):
                         return False
                     place += run.period
-                found.add((self.nodes[place].name if place >= 0 else INPUT, str(link)))
+                found.add((self.nodes[place].name if place >= 0 else INPUT, type(link)))
             # Two copies of a stack in one penalty would interact.
             if len({name for name, _ in found}) < len(found):
                 return False
         return True
 
-    def link(self, run: _Run, number: int, slot: int) -> Link:
+    def link(self, run: _Run, number: int, slot: int) -> AbstractLink:
         """How the first copy reads a parent."""
         here, there = (self.nodes[k].parents[slot] for k in (number, number + run.period))
         if self.number[here] == self.number[there]:
-            return "shared"
-        return "each" if self.number[here] >= run.begin else "shifted"
+            return Shared()
+        return Each() if self.number[here] >= run.begin else Shifted()
 
     def shape(self, number: int) -> tuple[int, ...]:
         return self.shapes[self.nodes[number].name if number >= 0 else INPUT]
@@ -247,7 +252,7 @@ def _stacked(node: Node, search: _Search, run: _Run) -> Node:
         link = search.link(run, number, slot)
         links.append(link)
         parents.append(parent)
-        if link == "shifted":
+        if isinstance(link, Shifted):
             parents.append(search.nodes[search.number[parent] + run.period].name)
     affine = Stacked(node.affine, run.copies, tuple(links), search.stages)
     return Node(node.name, affine, node.potential, tuple(parents), node.tied_to)
@@ -255,14 +260,13 @@ def _stacked(node: Node, search: _Search, run: _Run) -> Node:
 
 def _reading(node: Node, search: _Search, runs: list[_Run]) -> Node:
     """A node of its own, which may read from stacks."""
-    links: list[Link] = []
-    parents = []
-    for parent in node.parents:
-        places = [run.place(search.number[parent]) for run in runs]
-        place = next((place for place in places if place), None)
-        links.append("shared" if place is None else place[1])
-        parents.append(parent if place is None else search.nodes[place[0]].name)
-    if set(links) == {"shared"}:
+    links: dict[str, tuple[str, AbstractLink]] = {p: (p, Shared()) for p in node.parents}
+    for run, parent in itertools.product(runs, links):
+        place = run.place(search.number[parent])
+        if place:
+            links[parent] = search.nodes[place[0]].name, Picked(place[1], run.copies)
+    if all(isinstance(link, Shared) for _, link in links.values()):
         return node
-    affine = Stacked(node.affine, 0, tuple(links))
-    return Node(node.name, affine, node.potential, tuple(parents), node.tied_to, node.learn)
+    parents, own = zip(*(links[p] for p in node.parents), strict=True)
+    affine = Stacked(node.affine, 0, own)
+    return Node(node.name, affine, node.potential, parents, node.tied_to, node.learn)

@@ -50,15 +50,12 @@ def _unfolded(node: Node, copy: Copy, copies: dict[str, int]) -> Node | None:
         return node
     parents = []
     for link, slot in zip(node.affine.links, node.affine.slots, strict=True):
-        first, *_, own = (node.parents[position] for position in (slot[0], slot[-1]))
-        if link == "each":
-            parents.append(copy.of(own))
-        elif link == "shifted":
-            parents.append(Copy(copy - 1).of(own) if copy else first)
-        elif link == "shared":
-            parents.append(own)
-        elif link == copies[own] - 1:
-            parents.append(Copy.LAST.of(own))
+        place, number = link.source(copy)
+        parent = node.parents[slot[place]]
+        if number is None:
+            parents.append(parent)
+        elif node.copies or number == copies[parent] - 1:
+            parents.append((Copy(number) if node.copies else Copy.LAST).of(parent))
         else:
             return None
     name, tied = node.name, node.tied_to
