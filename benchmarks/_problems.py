@@ -155,7 +155,7 @@ def denoiser() -> Problem:
         (noisy[:3800], clean[:3800]),
         score,
         "dB of held-out patches",
-        (28.5, 29.0),
+        (29.5, 30.2),
         4,
         50,
         families(PLAIN),

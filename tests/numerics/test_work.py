@@ -42,7 +42,7 @@ def test_one_sweep_costs_what_back_propagation_does(network: Network) -> None:
     ours = _counts(_compiled(network, liftax.OneSweep(sgd)))
     theirs = _counts(_compiled(network, liftax.BackPropagation(sgd)))
     # The unrolled algorithm's activations are many for its products: each is moved by a prox.
-    operations, moved = (1.02, 1.05) if network.shapes[network.output] == (10,) else (1.4, 1.4)
+    operations, moved = (1.02, 1.05) if network.shapes[network.output] == (10,) else (1.4, 1.1)
     assert ours["flops"] <= operations * theirs["flops"]
     assert ours["bytes accessed"] <= moved * theirs["bytes accessed"]
 

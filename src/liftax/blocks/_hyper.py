@@ -42,16 +42,24 @@ def hyper_gradient(
         dual = z[name] if duals is None else duals[name]
 
         def value(values: Params, node=node, name=name, dual=dual) -> Array:
-            potential = node.learnt(values).potential
-
-            def cost(u: Array, z: Array, dual: Array) -> Array:
+            def cost(values: Params, u: Array, z: Array, dual: Array) -> Array:
                 given = None if duals is None else dual
-                return energy.penalty.sensitivity(potential, u, z, given)
+                return energy.penalty.sensitivity(node.learnt(values).potential, u, z, given)
 
-            return factor * jnp.mean(jax.vmap(cost)(states[name], z[name], dual))
+            axis = 0 if node.potential.separable else None
+            return jnp.sum(jax.vmap(cost, (axis, 0, 0, 0))(values, states[name], z[name], dual))
 
-        slope = jax.grad(value)(params[key])
-        found[key] = jax.tree.map(lambda g, name=name: scaled(energy.weight(name), g), slope)
+        def spread(values: Params, node=node, shape=z[name].shape) -> Params:
+            if not node.potential.separable:
+                return values
+            return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape), values)
+
+        # With a value for every entry, what pulls at these is summed up in one pass. A sum after a
+        # selection: XLA's sums on a CPU take in a difference, whose sides are then written down.
+        values, pull = jax.vjp(spread, params[key])
+        slope = jax.tree.map(lambda g: jnp.where(g == 0, 0, g), jax.grad(value)(values))
+        scale = scaled(energy.weight(name), jnp.asarray(factor / len(z[name]), z[name].dtype))
+        found[key] = jax.tree.map(lambda g, c=scale: c * g, pull(slope)[0])
     return found
 
 

@@ -23,9 +23,8 @@ class AbstractMetric(eqx.Module):
         params: Params,
         states: States,
         signals: States,
-        factor: float = 1.0,
     ) -> Params:
-        r"""From signals $r_j$, times `factor`; for tied parameters under their owner's name."""
+        r"""From signals $r_j$; for tied parameters under their owner's name."""
 
 
 class Euclidean(AbstractMetric):
@@ -37,9 +36,8 @@ class Euclidean(AbstractMetric):
         params: Params,
         states: States,
         signals: States,
-        factor: float = 1.0,
     ) -> Params:
-        return parameter_gradient(energy, params, states, signals, factor)
+        return parameter_gradient(energy, params, states, signals)
 
 
 class Implicit(AbstractMetric):
@@ -74,7 +72,6 @@ class Implicit(AbstractMetric):
         params: Params,
         states: States,
         signals: States,
-        factor: float = 1.0,
     ) -> Params:
         nodes = energy.network.nodes
         shared = {node.tied_to for node in nodes} - {None}
@@ -89,15 +86,15 @@ class Implicit(AbstractMetric):
                 found = self._solve(gram, signal.reshape(len(gram), -1), len(signal))
                 wide[node.name] = len(signal) * found.reshape(signal.shape)
             elif rows is not None and rows.shape[1] <= LARGEST:
-                right = rows.T @ (factor * signal.reshape(len(rows), -1))
+                right = rows.T @ (signal.reshape(len(rows), -1))
                 step = self._solve(rows.T @ rows, right, len(signal))
                 steps[node.name] = split(step, params[node.name])
             else:
                 rest.append(node)
-        of_wide = parameter_gradient(energy, params, states, wide, factor)
+        of_wide = parameter_gradient(energy, params, states, wide)
         owners = {node.owner for node in rest if jax.tree.leaves(params[node.owner])}
         if owners:
-            slopes = parameter_gradient(energy, params, states, signals, factor)
+            slopes = parameter_gradient(energy, params, states, signals)
             of_rest = {name: slopes[name] for name in sorted(owners)}
             damping = dict.fromkeys(of_rest, 1 / self.step_size)
             steps |= newton_step(energy, params, states, of_rest, damping, weighted=False)

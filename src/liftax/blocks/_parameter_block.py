@@ -136,22 +136,25 @@ def parameter_gradient(
     params: Params,
     states: States,
     signals: States,
-    factor: float = 1.0,
 ) -> Params:
-    r"""$G_j = \frac{c}s\sum_i(\partial f_j/\partial\theta_j)^\top r_j^i$, $c$ being `factor`.
+    r"""$G_j = \frac1s\sum_i(\partial f_j/\partial\theta_j)^\top r_j^i$.
 
     Parameters that several nodes use collect the gradients of all of them; nodes without a signal
     take no part.
     """
-    scale = factor / states[INPUT].shape[0]
+    scale = 1 / states[INPUT].shape[0]
     gradients: Params = {}
     for node in energy.network.nodes:
         if node.name not in signals:
             continue
         inputs = tuple(states[p] for p in node.parents)
-        # Scaling the signal instead of the gradient touches fewer numbers.
-        signal = scale * signals[node.name]
-        new = parameter_adjoint(node.affine, params[node.owner], inputs, signal)
+        theta, signal = params[node.owner], signals[node.name]
+        # What has fewer numbers is scaled.
+        if sum(leaf.size for leaf in jax.tree.leaves(theta)) < signal.size:
+            new = parameter_adjoint(node.affine, theta, inputs, signal)
+            new = jax.tree.map(lambda g: scale * g, new)
+        else:
+            new = parameter_adjoint(node.affine, theta, inputs, scale * signal)
         known = gradients.get(node.owner)
         gradients[node.owner] = new if known is None else jax.tree.map(jnp.add, known, new)
     return gradients

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from liftax import _tree
+from liftax._fusion import once
 from liftax._iterate import repeat
 from liftax.blocks._copies import Copies, Place
 from liftax.blocks._order import AbstractChoice, AbstractOrder
@@ -158,7 +159,7 @@ def move_group(
     children = energy.network.children
     if loud is not None:
         moved = {name: moved[name] for name in _pulled(energy, group, loud)}
-    moved = {name: _once(u) if len(children(name)) > 1 else u for name, u in moved.items()}
+    moved = {name: once(u) if len(children(name)) > 1 else u for name, u in moved.items()}
     states = {**sweep.states, **moved}
     touched = {c.name for name in moved for c, _ in children(name)}
     z = {**sweep.z, **{n: energy.preactivation(params, states, n) for n in touched}}
@@ -201,18 +202,6 @@ def _louder(energy: LiftedEnergy, group: tuple[str, ...], loud: frozenset[str]) 
     """The loud nodes after a step of the group."""
     moved = _pulled(energy, group, loud)
     return loud.union(moved, (c.name for n in moved for c, _ in energy.network.children(n)))
-
-
-def _once(u: Array) -> Array:
-    """The same numbers, as the end of what the compiler may repeat.
-
-    Along shortcuts XLA would fuse each update into all that reads it, and so on through the sweep,
-    whose work then grows much faster than the depth. On a CPU it takes only what it thinks
-    expensive, a division (here by one), to prevent that.
-    """
-    if jax.default_backend() == "cpu":
-        return u / (1 + jnp.minimum(jnp.abs(u), 0))
-    return jax.lax.optimization_barrier(u)
 
 
 def _moved(before: Sweep, after: Sweep, group: tuple[str, ...]) -> Array:

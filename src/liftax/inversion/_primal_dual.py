@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from liftax._fusion import once
 from liftax._iterate import repeat, until
 from liftax.inversion._data import DataTerm
 from liftax.inversion._data_step import AbstractDataStep, ProximalData, Steps
@@ -194,6 +195,7 @@ class _Problem:
         tau, s, alpha = steps.primal, steps.dual, self.alpha
         moved = at.x - tau * self.pull(at)
         x = moved if self.terms.first is None else self.terms.first.direct_prox(moved, tau * alpha)
+        x = once(x)
         ahead = 2 * x - at.x
         q = tuple(
             t.dual_prox(v + s * alpha * t.forward(ahead), s * alpha)

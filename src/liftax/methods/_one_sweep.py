@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from liftax._fusion import once
 from liftax.blocks import (
     AbstractMetric,
     Euclidean,
@@ -17,6 +18,7 @@ from liftax.methods._gradient_method import AbstractGradientMethod, Evaluation
 from liftax.networks import Params, States
 from liftax.objectives import LiftedEnergy, scaled
 from liftax.penalties import Quadratic
+from liftax.potentials import Identity
 
 if TYPE_CHECKING:
     import optax
@@ -98,7 +100,7 @@ class OneSweep(AbstractGradientMethod):
         states, z, output = energy.clamp(x, y, params)
         signals, _, duals = self._sweep(energy, params, states, z)
         loss = energy.loss_value(z[energy.network.output], y)
-        gradient = self.metric.gradient(energy, params, states, signals, 1 / self.nudge)
+        gradient = self.metric.gradient(energy, params, states, signals)
         # At a forward pass both terms of the Bregman penalty cancel: only the moved dual counts.
         learnt = hyper_gradient(energy, params, states, z, duals, 1 / self.nudge)
         return Evaluation({**gradient, **learnt}, loss, output, memory)
@@ -114,27 +116,40 @@ class OneSweep(AbstractGradientMethod):
     def _sweep(
         self, energy: LiftedEnergy, params: Params, states: States, z: States
     ) -> tuple[States, States, States]:
-        """Signals at all pre-activations, the moved states, and where the duals would go to."""
-        energy = energy.nudged(self.nudge)
-        network, tau = energy.network, self.step_size
+        """Signals at all pre-activations over β, the moved states, where the duals would go to."""
+        network, tau, beta = energy.network, self.step_size, self.nudge
         signals = {network.output: energy.residual(states, z, network.output)}
+        energy = energy.nudged(beta)
         moved, duals = dict(states), dict(z)
         for name in reversed(network.hidden):
             pulled = pulled_back(energy, params, states, signals, name)
             weight = energy.weight(name)
+            duals[name] = z[name] - scaled(beta / weight, pulled)
+            size = tau / (1 + tau * weight)
+            if _straight(energy, name):
+                # What the formulas below come to, in one pass over memory less.
+                moved[name] = states[name] - scaled(beta * size, pulled)
+                signals[name] = pulled if self.undamped else scaled(size * weight, pulled)
+                continue
             if self.mirror:
-                dual = z[name] - scaled(tau / (1 + tau * weight), pulled)
+                dual = z[name] - scaled(beta * size, pulled)
                 moved[name] = jax.vmap(network.node(name).potential.activation)(dual)
             else:
                 block = StateBlock(energy, params, states, z, (name,))
-                ahead = states[name] - tau * (pulled - target(energy, z[name], name))
+                ahead = states[name] - tau * (beta * pulled - target(energy, z[name], name))
                 moved |= block.prox({name: ahead}, {name: tau})
-            before = energy.residual(states, z, name)
-            change = energy.residual(moved, z, name) - before
-            if self.undamped:
-                change = scaled((1 + tau * weight) / (tau * weight), change)
             # What pulls at a forward pass already (the lifted penalty's residual z - σ(z)) belongs
-            # to what is weighted by β; with the other penalties it is 0.
-            signals[name] = scaled(self.nudge, before) + change
-            duals[name] = z[name] - jax.tree.map(lambda g, w=weight: scaled(1 / w, g), pulled)
+            # to what is weighted by β; with exact penalties it is 0.
+            before = None if energy.penalty.exact else energy.residual(states, z, name)
+            change = energy.residual(moved, z, name)
+            change = change if before is None else change - before
+            change = scaled(1 / (beta * size * weight) if self.undamped else 1 / beta, change)
+            signals[name] = once(change if before is None else before + change)
         return signals, moved, duals
+
+
+def _straight(energy: LiftedEnergy, name: str) -> bool:
+    r"""Whether a node's penalty is $\frac12\|u - z\|^2$, and nothing else acts on u."""
+    potential, penalty = energy.network.node(name).potential, energy.penalty
+    plain = isinstance(potential, Identity) and name not in energy.activity
+    return plain and penalty.exact and penalty.quadratic(potential)

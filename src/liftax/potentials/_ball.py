@@ -49,7 +49,8 @@ class Ball(AbstractPotential):
     def activation(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
         size, r = norm(z, self.axes), jnp.asarray(self.radius, z.dtype)
         outside = size > r
-        return jnp.where(outside, r / jnp.where(outside, size, 1) * z, z)
+        # The quotient last: XLA keeps it for all entries along the axes.
+        return jnp.where(outside, r, 1) / jnp.where(outside, size, 1) * z
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
         size = norm(z, self.axes)

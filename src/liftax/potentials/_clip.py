@@ -56,8 +56,9 @@ class Clip(AbstractPiecewiseLinear):
         return clipped(z, *self._ends(z))
 
     def phi_conjugate(self, z: Float[Array, "..."]) -> Float[Array, ""]:
-        u = self.activation(z)
-        return jnp.sum(u * (z - 0.5 * u))
+        low, high = self._ends(z)
+        above = jnp.where(z > high, high * (z - 0.5 * high), 0.5 * z * z)
+        return jnp.sum(jnp.where(z < low, low * (z - 0.5 * low), above))
 
     def pieces(self) -> Pieces:
         low, high = self.low, self.high
