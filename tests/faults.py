@@ -33,8 +33,8 @@ POTENTIALS = [
     ),
     Fault(
         "potentials/_clip.py",
-        "jnp.sum(u * (z - 0.5 * u))",
-        "jnp.sum(u * (z - u))",
+        "0.5 * z * z)",
+        "z * z)",
         f"{POTENTIAL}law[clip-float64-the activation is the gradient of phi*]",
     ),
     Fault(
@@ -204,8 +204,8 @@ BLOCK_STEPS = [
     ),
     Fault(
         "blocks/_parameter_block.py",
-        "scale = factor / states[INPUT].shape[0]",
-        "scale = factor",
+        "scale = 1 / states[INPUT].shape[0]",
+        "scale = 1.0",
         f"{ORDERS}interleaved_descent_by_hand",
     ),
     Fault(
@@ -351,8 +351,8 @@ CLOSED_FORMS = [
     ),
     Fault(
         "blocks/_metric.py",
-        "of_wide = parameter_gradient(energy, params, states, wide, factor)",
-        "of_wide = parameter_gradient(energy, params, states, wide)",
+        "wide[node.name] = len(signal) * found",
+        "wide[node.name] = found",
         f"{METRIC}the_implicit_step_is_the_dense_solve[dense, fewer rows]",
     ),
     Fault(
@@ -363,8 +363,8 @@ CLOSED_FORMS = [
     ),
     Fault(
         "blocks/_hyper.py",
-        "factor * jnp.mean(jax.vmap(cost)",
-        "factor * jnp.sum(jax.vmap(cost)",
+        "asarray(factor / len(z[name])",
+        "asarray(factor",
         f"{LEARNT}gradient_of_the_energy",
     ),
 ]
@@ -399,20 +399,20 @@ MAPS = [
 METHOD_STEPS = [
     Fault(
         "methods/_one_sweep.py",
-        "scaled((1 + tau * weight) / (tau * weight), change)",
-        "scaled(1 / (tau * weight), change)",
+        "scaled(1 / (beta * size * weight) if",
+        "scaled(1 / (beta * tau * weight) if",
         f"{METHODS}a_slope_scales_the_signal_as_documented",
     ),
     Fault(
         "methods/_one_sweep.py",
-        "signals[name] = scaled(self.nudge, before) + change",
-        "signals[name] = before + change",
+        "change if before is None else before + change",
+        "change if before is None else before / beta + change",
         f"{METHODS}one_sweep_of_the_lifted_penalty_tends_to_the_gradient_of_its_energy",
     ),
     Fault(
         "methods/_one_sweep.py",
-        "self.metric.gradient(energy, params, states, signals, 1 / self.nudge)",
-        "self.metric.gradient(energy, params, states, signals)",
+        "tau * (beta * pulled - target",
+        "tau * (pulled - target",
         f"{METHODS}a_slope_scales_the_signal_as_documented",
     ),
     Fault(
