@@ -2,45 +2,105 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+import optax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 import liftax
-from liftax.blocks import RedBlack
+from liftax.blocks import Jacobi, RedBlack
+from liftax.networks import Network, ddfb
+from liftax.parallel import _staged
+from liftax.training import step_traffic
+from liftax.training._stages import Stages
+
+SGD = optax.sgd(0.01, momentum=0.9)
+METHODS = {
+    "red-black": liftax.BlockCoordinateDescent(order=RedBlack()),
+    "contrastive": liftax.Contrastive(SGD, inner=2, order=Jacobi()),
+    "adam": liftax.OneSweep(optax.adam(1e-3)),
+}
+NETWORKS = {
+    "chain": liftax.mlp([5, *[6] * 17, 3]),
+    "mlp": liftax.mlp([16, 14, 13, 12, 11, 10, 9, 8, 5]),
+    "cnn": liftax.cnn((8, 8, 1), [3, 4], [6], 5),
+    "resnet": liftax.resnet((6, 6, 1), 3, 3, 5),
+    "pnn": ddfb((8, 8, 1), 3, 3),
+}
 
 
-def chain(rng: np.random.Generator) -> tuple:
-    """Equal layers, which are stacks, and data."""
-    data = rng.normal(size=(16, 5)).astype(np.float32), np.arange(16) % 3
-    return liftax.mlp([5, *[6] * 17, 3]), data
+def data(network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """32 samples."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(32, *network.input_shape)).astype(np.float32)
+    shape = network.shapes[network.output]
+    picture = rng.uniform(size=(32, *shape)).astype(np.float32)
+    return x, picture if len(shape) > 1 else rng.integers(0, shape[0], 32)
 
 
-def cnn(rng: np.random.Generator) -> tuple:
-    """Layers that differ, which are on stages, and data."""
-    data = rng.uniform(size=(32, 8, 8, 1)).astype(np.float32), rng.integers(0, 5, 32)
-    return liftax.cnn((8, 8, 1), [3, 4], [6], 5), data
+def train(name: str, method: str, epochs: int, **more: Any) -> liftax.Result:
+    """So many steps of a full-batch method, two an epoch of another."""
+    network, chosen = NETWORKS[name], METHODS[method]
+    settings = {"batch_size": 16, "progress": False, "validation": data(network), **more}
+    epochs = epochs if chosen.full_batch else epochs // 2
+    return liftax.fit(network, data(network), chosen, epochs=epochs, **settings)
 
 
-def main(folder: Path, name: str, grid: list[int]) -> None:
-    """20 steps, from the checkpoint after 7 of them."""
-    network, data = {"chain": chain, "cnn": cnn}[name](np.random.default_rng(0))
-    mesh = Mesh(np.array(jax.devices()).reshape(grid), ("data", "layer"))
-    for epochs in (7, 20):
-        result = liftax.fit(
-            network,
-            data,
-            liftax.BlockCoordinateDescent(order=RedBlack()),
-            epochs=epochs,
-            mesh=mesh,
-            progress=False,
-            checkpoints=liftax.Checkpoints(folder / "saved", resume=True),
-        )
+class Counted:
+    """Bytes that come to this process's devices in steps, from devices of other stages."""
+
+    def __init__(self) -> None:
+        self.bytes, self.calls, self._on = 0, 0, False
+        advance, passed, moved = Stages.advance, _staged.passed, _staged.moved
+
+        def stepped(stages: Any, work: Any, carry: Any) -> Any:
+            self._on = True
+            steps = int(work[1].stop) - int(work[1].start)
+            self.calls += max(steps, 1)
+            out = advance(stages, work, carry)
+            self._on = False
+            return out
+
+        def sent(array: Any, *rest: Any) -> Any:
+            return self._noted(passed(array, *rest), set())
+
+        def copied(array: Any, mesh: Mesh) -> Any:
+            own = array.sharding.device_set if isinstance(array, jax.Array) else set()
+            return self._noted(moved(array, mesh), own)
+
+        Stages.advance, _staged.passed, _staged.moved = stepped, sent, copied
+
+    def _noted(self, found: Any, known: set[Any]) -> Any:
+        if found is not None and self._on:
+            shards = [s for s in found.addressable_shards if s.device not in known]
+            self.bytes += sum(shard.data.nbytes for shard in shards)
+        return found
+
+
+def main(folder: Path, name: str, method: str, grid: str) -> None:
+    """20 steps, from the checkpoint after 8 of them; layers over processes for a grid like 4x2'."""
+    sizes = [int(n) for n in grid.rstrip("'").split("x")]
+    devices = np.array(jax.devices()[: sizes[0] * sizes[1]])
+    over = grid.endswith("'")
+    mesh = Mesh(devices.reshape(sizes[::-1]).T if over else devices.reshape(sizes), ("data", "layer"))
+    counted = Counted()
+    for epochs in (8, 20):
+        saved = liftax.Checkpoints(folder / "saved", resume=True)
+        result = train(name, method, epochs, mesh=mesh, checkpoints=saved)
+    own = np.array([counted.bytes])
+    total = int(np.sum(multihost_utils.process_allgather(own)))
+    samples = 32 if METHODS[method].full_batch else 16
+    sent = step_traffic(NETWORKS[name], METHODS[method], samples, liftax.Placement(mesh)).passed
     if jax.process_index() == 0:
         leaves = [np.ravel(leaf) for leaf in jax.tree.leaves(result.params)]
         np.save(folder / "found.npy", np.concatenate(leaves))
+        rows = [result.history[key] for key in ("loss", "energy", "validation_loss")]
+        np.save(folder / "rows.npy", np.array(rows))
+        np.save(folder / "bytes.npy", np.array([total, counted.calls * sent]))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], [int(n) for n in sys.argv[3].split("x")])
+    main(Path(sys.argv[1]), *sys.argv[2:])

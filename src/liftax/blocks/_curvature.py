@@ -27,7 +27,8 @@ class _Gram(NamedTuple):
     Attributes:
         apply: (data, vector) → image.
         data: of this operator.
-        kind: what else it is made of, a map first; operators of equal kinds have the same `apply`.
+        kind: what else it is made of, a map first, and its stage; operators of equal kinds have the
+            same `apply`.
         copies: of a stack, which has data and vectors for each.
         axes: of the copies in the data.
     """
@@ -193,7 +194,7 @@ def _design(node: Node, states: States) -> _Gram:
         gradient = parameter_adjoint(thin, theta, inputs, thin.apply(theta, *inputs))
         return jax.tree.map(lambda g: g / samples, gradient)
 
-    return _Gram(squared, inputs, (thin,), node.copies, axes)
+    return _Gram(squared, inputs, (thin, node.stage), node.copies, axes)
 
 
 def _edge(node: Node, k: int) -> str:
@@ -233,7 +234,8 @@ def _along(network: Network, params: Params, node: Node, position: int) -> _Gram
         linear = affine.apply(theta, *inputs) - affine.apply(theta, *rest)
         return adjoint(affine, theta, rest, position, linear)
 
-    return _Gram(squared, params[node.owner], (affine, given, position), node.copies)
+    kind = affine, given, position, node.stage
+    return _Gram(squared, params[node.owner], kind, node.copies)
 
 
 def _stacks(operators: dict[str, _Gram]) -> list[tuple[str, ...]]:

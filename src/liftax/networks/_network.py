@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -143,6 +143,11 @@ class Network(eqx.Module):
             for node in self.nodes
         ]
         return Network(tuple(nodes), self.input_shape)
+
+    def on_stages(self, stages: Mapping[str, int]) -> "Network":
+        """The same network with its nodes on these stages, by name; see `Node.on_stage`."""
+        nodes = tuple(node.on_stage(stages[node.name]) for node in self.nodes)
+        return Network(nodes, self.input_shape)
 
     def admissible(self, params: Params) -> Params:
         """Learnt hyper-parameters moved to their intervals (a threshold to ≥ 0), weights bounded.

@@ -28,6 +28,7 @@ class Node(eqx.Module):
         learn: names of the potential's hyper-parameters that are trained, such as
             ``("threshold",)``. They start from the potential's value, and keep its shape: an array
             that broadcasts against the example gives, for instance, one threshold a channel.
+        stage: what nodes of different stages need is not computed together, see `on_stage`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Node(eqx.Module):
     parents: tuple[str, ...]
     tied_to: str | None
     learn: tuple[str, ...]
+    stage: int = 0
 
     def __init__(
         self,
@@ -72,7 +74,16 @@ class Node(eqx.Module):
     def learnt(self, values: Mapping[str, Array]) -> "Node":
         """The node with these hyper-parameters of its potential."""
         new = dataclasses.replace(self.potential, **values)
-        return Node(self.name, self.affine, new, self.parents, self.tied_to, self.learn)
+        node = Node(self.name, self.affine, new, self.parents, self.tied_to, self.learn)
+        return node.on_stage(self.stage)
+
+    def on_stage(self, stage: int) -> "Node":
+        """The same node, whose stage may lie on another device than those of others."""
+        node = Node(self.name, self.affine, self.potential, self.parents, self.tied_to, self.learn)
+        # The default is the class's: no part of what tells networks apart.
+        if stage:
+            object.__setattr__(node, "stage", stage)
+        return node
 
     @property
     def owner(self) -> str:

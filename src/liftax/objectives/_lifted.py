@@ -134,6 +134,10 @@ class LiftedEnergy(eqx.Module):
         network = self.network.at(params)
         return self if network is self.network else self._with(network=network)
 
+    def on_stages(self, stages: Mapping[str, int]) -> "LiftedEnergy":
+        """The same energy of the network with its nodes on these stages, by name."""
+        return self._with(network=self.network.on_stages(stages))
+
     def stacked(self, stages: int = 1) -> tuple["LiftedEnergy", Stacking] | None:
         """The same energy of the network with its equal layers as stacks, and the stacking.
 

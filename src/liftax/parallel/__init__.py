@@ -8,6 +8,10 @@ from liftax.parallel._cost import gradient_cost as gradient_cost
 from liftax.parallel._node_stages import busiest as busiest
 from liftax.parallel._node_stages import node_products as node_products
 from liftax.parallel._node_stages import node_stages as node_stages
+from liftax.parallel._passing import awaited as awaited
+from liftax.parallel._passing import crossing as crossing
+from liftax.parallel._passing import fetched as fetched
+from liftax.parallel._passing import writer as writer
 from liftax.parallel._placement import Placement as Placement
 from liftax.parallel._placement import constrained as constrained
 from liftax.parallel._placement import of_weights as of_weights

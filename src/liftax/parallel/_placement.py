@@ -34,7 +34,8 @@ class Placement:
         why: what `choose_placement` says of its choice.
 
     Raises:
-        ValueError: for a mesh without that axis.
+        ValueError: for a mesh without that axis, or where the samples of a process do not follow
+            one another.
     """
 
     mesh: Mesh
@@ -47,6 +48,17 @@ class Placement:
                 f'mesh has the axes {self.mesh.axis_names}, none of them "data"; make it by '
                 'jax.sharding.Mesh(jax.devices(), ("data",))'
             )
+        places = np.moveaxis(self.mesh.devices, self.mesh.axis_names.index(DATA), 0)
+        own: dict[int, list[int]] = {}
+        for place, devices in enumerate(places):
+            for process in {device.process_index for device in np.ravel(devices)}:
+                own.setdefault(process, []).append(place)
+        for process, found in own.items():
+            if found[-1] - found[0] >= len(found):
+                raise ValueError(
+                    f'mesh has the devices of process {process} in the places {found} of its axis '
+                    '"data"; let them follow one another, as in jax.devices()'
+                )
         # Explicit axes, jax.make_mesh's default, would ask every operation for its placement.
         object.__setattr__(self, "mesh", Mesh(self.mesh.devices, self.mesh.axis_names))
 
@@ -65,8 +77,7 @@ class Placement:
         """The devices of each part of the layers, a mesh with the axis ``"data"``.
 
         Raises:
-            ValueError: for further axes, or if the parts of the same samples are on several
-                processes.
+            ValueError: for further axes.
         """
         names = self.mesh.axis_names
         if any(size > 1 for n, size in self.mesh.shape.items() if n not in (DATA, LAYER)):
@@ -75,12 +86,6 @@ class Placement:
             )
         order = [names.index(DATA), *(k for k, name in enumerate(names) if name != DATA)]
         grid = self.mesh.devices.transpose(order).reshape(self.parts, -1)
-        for row in grid:
-            if len({device.process_index for device in row}) > 1:
-                raise ValueError(
-                    "mesh: layers that are not equal are divided within a process only; let the "
-                    'axis "layer" run over devices of one process, and "data" over processes'
-                )
         return [Mesh(column, (DATA,)) for column in grid.T]
 
     @property
@@ -111,7 +116,7 @@ class Placement:
         """A host array on the devices, of which a process reads only what its own ones hold."""
         dtype = array.dtype if dtype is None else dtype
         return jax.make_array_from_callback(
-            array.shape, sharding, lambda index: np.asarray(array[index], dtype)
+            array.shape, sharding, lambda index: np.asarray(array[index], dtype), dtype=dtype
         )
 
     def check(self, samples: int, argument: str) -> None:

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from liftax.parallel._cut import stages_of
 from liftax.parallel._flat import NONE, SHARED, Given, Operation, computed, flat
+from liftax.parallel._passing import absent, awaited, crossing, here, moved, passed, processes
 from liftax.parallel._placement import DATA
 
 
@@ -62,6 +64,9 @@ class Staged:
     waited for, so that stages compute at the same time, and go ahead of each other as far as their
     values allow.
 
+    A process starts the programs of those stages that have devices of its own. All processes go
+    through programs and copies in the same order, so that none waits for one that waits for it.
+
     Args:
         function: of arrays in trees, to a tree of arrays.
         arguments: arrays, or their shapes.
@@ -92,6 +97,8 @@ class Staged:
         self._origin = dict(zip(self._flat.inputs, given_on, strict=True))
         stages = stages_of(self._flat, given_on, wanted_on, len(meshes))
         self._programs = self._plan(stages)
+        of_inputs = zip(self._flat.inputs, self._given, strict=True)
+        self._specs = {value: leaf.spec for value, leaf in of_inputs}
         self._held: dict[tuple[int, int], tuple[Array, Array]] = {}
 
     def _plan(self, stages: list[int]) -> list[_Program]:
@@ -127,90 +134,101 @@ class Staged:
 
     def _sharding(self, stage: int, leaf: Leaf | None) -> NamedSharding | None:
         if leaf is None or leaf.stage != stage:
-            return None
+            # One device has the whole of it; more divide it as the compiler likes.
+            mesh = self.meshes[stage]
+            return NamedSharding(mesh, PartitionSpec()) if mesh.size == 1 else None
         return NamedSharding(self.meshes[stage], leaf.spec)
 
-    @property
-    def sent(self) -> list[Sent]:
-        """What goes from one stage to another in a call."""
+    @functools.cached_property
+    def _pairs(self) -> set[tuple[int, int]]:
+        """Values and the stages that they are brought to."""
         pairs = {(v, program.stage) for program in self._programs for v in program.inputs}
         ends = zip(self._flat.outputs, self._wanted, strict=True)
         placed = {(v, leaf.stage) for v, leaf in ends if isinstance(v, int)}
         pairs |= {(v, stage) for v, stage in placed if stage is not None}
+        return {(v, end) for v, end in pairs if self._origin[v] not in (SHARED, end)}
+
+    @property
+    def sent(self) -> list[Sent]:
+        """What goes from one stage to another in a call."""
         kinds, origin = self._flat.kinds, self._origin
         return sorted(
-            Sent(origin[v], end, kinds[v].size * kinds[v].dtype.itemsize)
-            for v, end in pairs
-            if origin[v] not in (SHARED, end)
+            Sent(origin[v], end, kinds[v].size * kinds[v].dtype.itemsize) for v, end in self._pairs
         )
 
     def __call__(self, *arguments: Any) -> Any:
         """The results, each on its stage."""
         inputs = dict(zip(self._flat.inputs, jax.tree.leaves(arguments), strict=True))
-        have: dict[int, dict[int, Array]] = {}
+        # None for what lies in other processes only.
+        have: dict[int, dict[int, Any]] = {}
         for value, leaf in zip(self._flat.inputs, self._given, strict=True):
             if leaf.stage is not None:
-                have[value] = {leaf.stage: moved(inputs[value], self.meshes[leaf.stage])}
+                mesh = self.meshes[leaf.stage]
+                own = moved(inputs[value], mesh) if here(mesh) else None
+                have[value] = {leaf.stage: own}
 
-        def at(value: int, stage: int) -> Array:
+        def at(value: int, stage: int) -> Any:
             known, origin = have.setdefault(value, {}), self._origin[value]
             if stage not in known and origin == SHARED:
                 known[stage] = self._copied(value, inputs[value], stage)
             elif stage not in known:
-                known[stage] = moved(known[origin], self.meshes[stage])
+                known[stage] = self._sent(value, known[origin], stage)
             return known[stage]
 
-        # Programs of CPU devices of several processes would mix up what they sum.
-        alone = jax.process_count() > 1 and jax.default_backend() == "cpu"
         for program in self._programs:
             given = [at(value, program.stage) for value in program.inputs]
-            out = program.run(*given)
+            own = here(self.meshes[program.stage])
+            out = program.run(*given) if own else [None] * len(program.outputs)
+            if self.meshes[program.stage].size > 1:
+                awaited(out)
+            self._agree(program, out)
             for value, array in zip(program.outputs, out, strict=True):
                 have[value] = {program.stage: array}
-            if alone:
-                jax.block_until_ready(out)
             for value in program.last:
                 del have[value]
         found = []
         for value, leaf in zip(self._flat.outputs, self._wanted, strict=True):
             if isinstance(value, int):
                 stage = max(self._origin[value], 0) if leaf.stage is None else leaf.stage
-                found.append(at(value, stage))
+                array = at(value, stage)
+                where = NamedSharding(self.meshes[stage], leaf.spec)
+                found.append(absent(self._flat.kinds[value], where) if array is None else array)
             else:
                 found.append(np.asarray(value.val, value.aval.dtype))
         return jax.tree.unflatten(self._tree, found)
 
-    def _copied(self, value: int, array: Any, stage: int) -> Array:
+    def _copied(self, value: int, array: Any, stage: int) -> Array | None:
         """What all stages know, as it was copied before if it is the same array."""
+        if not here(self.meshes[stage]):
+            return None
         held = self._held.get((value, stage))
         if held is None or held[0] is not array:
             held = (array, moved(array, self.meshes[stage]))
             self._held[value, stage] = held
         return held[1]
 
+    def _sent(self, value: int, array: Array | None, stage: int) -> Array | None:
+        """A value from where it was made on another stage."""
+        ends = self.meshes[self._origin[value]], self.meshes[stage]
+        if crossing(*ends):
+            return passed(array, self._flat.kinds[value], self._specs[value], ends)
+        return None if array is None else moved(array, ends[1])
 
-def moved(array: Any, mesh: Mesh) -> Array:
-    """An array on the devices of a stage, divided as it was: copies from device to device.
-
-    A device that has its part already gives it without a copy.
-    """
-    if not isinstance(array, jax.Array) or not isinstance(array.sharding, NamedSharding):
-        host = np.asarray(array)
-        everywhere = NamedSharding(mesh, PartitionSpec())
-        return jax.make_array_from_callback(host.shape, everywhere, lambda index: host[index])
-    whole = array.sharding.mesh
-    devices = np.moveaxis(np.asarray(whole.devices), whole.axis_names.index(DATA), 0)
-    devices = devices.reshape(mesh.devices.size, -1)
-    if array.sharding.device_set == set(mesh.devices.flat):
-        return array
-    own = {shard.device: shard.data for shard in array.addressable_shards}
-    parts = [
-        own[target] if target in own else jax.device_put(own[row[0]], target)
-        for row, target in zip(devices, mesh.devices.flat, strict=True)
-        if target.process_index == jax.process_index()
-    ]
-    where = NamedSharding(mesh, array.sharding.spec)
-    return jax.make_array_from_single_device_arrays(array.shape, where, parts)
+    def _agree(self, program: _Program, out: list[Any]) -> None:
+        """Once, how values that go to other processes are divided: the compiler's choice."""
+        mesh = self.meshes[program.stage]
+        crossed = {v for v, end in self._pairs if crossing(mesh, self.meshes[end])}
+        new = [v for v in program.outputs if v in crossed and v not in self._specs]
+        if mesh.size > 1 and new:
+            known = dict(zip(program.outputs, out, strict=True))
+            axes = np.array([_axis(known[v]) for v in new], np.int32)
+            first = jax.process_index() == processes(mesh)[0]
+            axes = np.asarray(multihost_utils.broadcast_one_to_all(axes, is_source=first))
+        else:
+            axes = [-1] * len(new)
+        for value, axis in zip(new, axes, strict=True):
+            divided = PartitionSpec(*[None] * int(axis), DATA)
+            self._specs[value] = PartitionSpec() if axis < 0 else divided
 
 
 def _levels(
@@ -229,6 +247,14 @@ def _levels(
         level |= dict.fromkeys(operation.outputs, own)
         groups.setdefault((own, stage), []).append(operation)
     return groups
+
+
+def _axis(array: Array | None) -> int:
+    """The axis of an array that is divided, -1 if none is."""
+    if array is None or not isinstance(array.sharding, NamedSharding):
+        return -1
+    found = [k for k, names in enumerate(array.sharding.spec) if names in (DATA, (DATA,))]
+    return found[0] if found else -1
 
 
 def _leaves(tree: Any) -> list[Leaf]:

@@ -1,8 +1,8 @@
 """Checkpoints: one file per saved step, the newest valid one continues the run.
 
-Of several processes the first writes that file, and each one its part of what holds samples, as
-``step-00000120.part-1-of-2.safetensors``; the step is complete when all of them are there. A
-descent that streams writes such parts one after the other.
+Of several processes the first writes that file, and each one its part of what holds samples, or
+layers that the first has not, as ``step-00000120.part-1-of-2.safetensors``; the step is complete
+when all of them are there. A descent that streams writes such parts one after the other.
 
 ``step-00000120.safetensors`` holds the leaves of a tree under their paths, and as texts the
 format's version, the step, the run's fingerprint and what else was noted, in JSON. A file appears
@@ -203,10 +203,14 @@ def _joined(
                 continue
             found.setdefault(name, {})[start] = arrays[name]
             axes[name] = axis
-    return {
-        name: np.concatenate([own[start] for start in sorted(own)], axes[name])
-        for name, own in found.items()
-    }
+
+    def joined(name: str) -> np.ndarray:
+        own = found[name]
+        rows = [own[start] for start in sorted(own)]
+        # What is no part of rows may be a single number.
+        return rows[0] if len(rows) == 1 else np.concatenate(rows, axes[name])
+
+    return {name: joined(name) for name in found}
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:

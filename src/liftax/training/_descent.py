@@ -12,7 +12,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, DTypeLike, PRNGKeyArray
+from jax.sharding import NamedSharding
+from jaxtyping import Array, DTypeLike
 
 from liftax.affine import AbstractBilinear, Normalisation
 from liftax.blocks import (
@@ -32,7 +33,7 @@ from liftax.blocks import (
 from liftax.methods import AbstractMethod, BlockCoordinateDescent, Constant
 from liftax.networks import INPUT, Params, States
 from liftax.objectives import LiftedEnergy
-from liftax.parallel import sample_axes
+from liftax.parallel import Placement, awaited, constrained, sample_axes
 from liftax.training._checkpoint import Part
 from liftax.training._engine import Carry, Totals, metric, target
 from liftax.training._products import rounded_products
@@ -57,12 +58,14 @@ class Sums(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What a step is made of."""
+    """What a step is made of, and where its arrays are to lie."""
 
     energy: LiftedEnergy
     method: BlockCoordinateDescent
     products: DTypeLike | None = None
     reported: bool = True
+    place: Placement | None = None
+    axes: tuple[int, ...] = ()  # of the samples in what a part has, see `sample_axes`
 
     def rounded(self, function: Any) -> Any:
         """A part of a step, its matrix products rounded if so wished."""
@@ -74,7 +77,8 @@ class StreamedDescent:
 
     A step reads the activations of every part, sweeps over them, writes them back and adds up the
     gradient of the parameters, which then move. Activations are memory-mapped files of a temporary
-    folder.
+    folder. Of several processes each has such a folder, and in its files those rows of every part
+    that its devices hold.
 
     Raises:
         ValueError: for a method or network whose step does not split, with the reason.
@@ -92,7 +96,8 @@ class StreamedDescent:
         if why:
             raise ValueError(f"stream: {why}; leave stream away, so that all samples are held")
         assert isinstance(method, BlockCoordinateDescent)
-        self.rules, self.source, self.rows = Rules(energy, method, products), source, rows
+        self.rules = Rules(energy, method, products, place=source.place)
+        self.source, self.rows = source, rows
         self._folder = tempfile.mkdtemp(prefix="liftax-")
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._files: list[np.memmap] = []
@@ -101,24 +106,24 @@ class StreamedDescent:
     def begin(self, params: Params, key: Array) -> Carry:
         """Feasible activations, the first probes, and the steps' memory."""
         energy, method, *_ = self.rules
-        of_states, of_parameters = jax.random.split(key)
         dtype = jax.tree.leaves(params)[0].dtype
+        of_states, of_parameters = jax.random.split(key)
+        # As one block warms its probes, from the same random ones.
+        start = jax.random.split(of_parameters, 1)[0]
+        probes = self._everywhere(parameter_probes(energy.network, start, dtype))
+        params, zero = self._everywhere((params, jnp.zeros((), dtype)))
+        seed = self._everywhere(jax.random.key_data(of_states))
         memory: Any = ()
         for where in self._parts():
             x, y = self._samples(where)
-            own = _first(self.rules, params, x, y, of_states)
             if where.start == 0:
-                self._open(own, x, y, params, of_states)
+                self._open(x, y, params, seed)
                 memory = _memory(self.rules, params, x, y)
-            shared = self._store(where, own)
+            shared = self._store(where, awaited(_first(self.rules, params, x, y, seed)))
         if isinstance(method.parameter_step, ProximalGradient) and memory.sizes != ():
-            # As one block warms its probes, from the same random ones.
-            start = jax.random.split(of_parameters, 1)[0]
-            probes = parameter_probes(energy.network, start, dtype)
             for _ in range(SummedBlock.warm_up):
                 probes = self._imaged(params, probes, shared)
             memory = memory._replace(sizes=probes)
-        zero = jnp.zeros((), dtype)
         return Carry(params, (shared, memory), Totals(zero, zero))
 
     def step(self, carry: Carry, reported: bool = True) -> Carry:
@@ -129,7 +134,7 @@ class StreamedDescent:
             x, y = self._samples(where)
             share = (where.stop - where.start) / self.source.samples
             own = self._load(where, shared)
-            own, part = _part(rules, carry.params, memory, own, x, y, share)
+            own, part = awaited(_part(rules, carry.params, memory, own, x, y, share))
             sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
             if waiting is not None:  # written while this part is computed
                 self._store(*waiting)
@@ -147,7 +152,7 @@ class StreamedDescent:
             x, y = self._samples(where)
             share = (where.stop - where.start) / self.source.samples
             own = self._load(where, carry.state[0])
-            part = _seen(self.rules, carry.params, own, x, y, share)
+            part = awaited(_seen(self.rules, carry.params, own, x, y, share))
             found = part if found is None else jax.tree.map(jnp.add, found, part)
         assert found is not None
         value, squares = found
@@ -155,12 +160,14 @@ class StreamedDescent:
         return value + regularisers, {name: jnp.sqrt(gap) for name, gap in squares.items()}
 
     def saved(self, life: str) -> Iterator[Part]:
-        """What the files hold, in as many parts as a step."""
+        """What the files hold, in as many parts as a step; of several processes each has its own."""
         parts = list(self._parts())
-        for number, where in enumerate(parts):
-            arrays = {f"{k}": np.array(file[where]) for k, file in enumerate(self._files)}
-            starts = {name: (where.start, 0) for name in arrays}
-            yield Part(arrays, starts, number, len(parts), life)
+        number, count = jax.process_index(), jax.process_count()
+        for place, where in enumerate(parts):
+            rows = self._own_rows(where)
+            arrays = {f"{k}": np.array(file[rows]) for k, file in enumerate(self._files)}
+            starts = {name: (rows.start, 0) for name in arrays}
+            yield Part(arrays, starts, number * len(parts) + place, count * len(parts), life)
 
     def restore(self, name: str, start: int, rows: np.ndarray) -> None:
         """Put back rows of a file.
@@ -178,7 +185,8 @@ class StreamedDescent:
         for where in self._parts():
             x, y = self._samples(where)
             share = (where.stop - where.start) / self.source.samples
-            part = _image(self.rules, params, probes, self._load(where, shared), x, y, share)
+            own = self._load(where, shared)
+            part = awaited(_image(self.rules, params, probes, own, x, y, share))
             found = part if found is None else jax.tree.map(jnp.add, found, part)
         return found
 
@@ -190,52 +198,82 @@ class StreamedDescent:
     def _samples(self, where: slice) -> tuple[Array, Array]:
         return self.source.take(where)
 
-    def _open(self, own: Own, x: Array, y: Array, params: Params, key: Array) -> None:
+    def _open(self, x: Array, y: Array, params: Params, seed: Array) -> None:
         """A file for every array that holds samples."""
 
         def shapes(samples: int) -> Any:
             few = [jax.ShapeDtypeStruct((samples, *a.shape[1:]), a.dtype) for a in (x, y)]
-            return jax.eval_shape(lambda p, x, y: _first(self.rules, p, x, y, key), params, *few)
+            return eqx.filter_eval_shape(_first, self.rules, params, *few, seed)
 
-        self._axes = jax.tree.leaves(sample_axes(shapes(len(x)), shapes(2 * len(x)), len(x)))
+        own = shapes(len(x))
+        axes = jax.tree.leaves(sample_axes(own, shapes(2 * len(x)), len(x)))
         leaves, self._structure = jax.tree.flatten(own)
-        for number, (leaf, axis) in enumerate(zip(leaves, self._axes, strict=True)):
+        for number, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
             if axis == 0:
                 path, shape = Path(self._folder, f"{number}"), leaf.shape[1:]
                 full = (self.source.samples, *shape)
                 self._files.append(np.memmap(path, leaf.dtype, mode="w+", shape=full))
+        self.rules = self.rules._replace(axes=tuple(axes))
+
+    def _everywhere(self, tree: Any) -> Any:
+        """Arrays of this process on all devices."""
+        place = self.source.place
+        if place is None:
+            return tree
+        return jax.tree.map(lambda leaf: place.put(np.asarray(leaf), place.everywhere), tree)
+
+    def _sharding(self, where: slice) -> NamedSharding | None:
+        """How the samples of a part lie: on all devices, if these cannot divide them."""
+        place = self.source.place
+        if place is None:
+            return None
+        return place.everywhere if (where.stop - where.start) % place.parts else place.samples()
+
+    def _own_rows(self, where: slice) -> slice:
+        """Those of a part that this process holds, which follow one another."""
+        sharding, size = self._sharding(where), where.stop - where.start
+        if sharding is None:
+            return where
+        held = sharding.addressable_devices_indices_map((size,)).values()
+        ends = [index[0].indices(size) for index in held if index is not None]
+        return slice(
+            where.start + min(end[0] for end in ends), where.start + max(end[1] for end in ends)
+        )
 
     def _store(self, where: slice, own: Own) -> list[Array]:
         """Write what samples have; returns the rest, which is the same for all parts."""
         leaves, files = jax.tree.leaves(own), iter(self._files)
-        for leaf, axis in zip(leaves, self._axes, strict=True):
+        for leaf, axis in zip(leaves, self.rules.axes, strict=True):
             if axis == 0:
-                next(files)[where] = np.asarray(leaf)
-        return [leaf for leaf, axis in zip(leaves, self._axes, strict=True) if axis != 0]
+                rows = next(files)[where]
+                for shard in leaf.addressable_shards:
+                    rows[shard.index[0]] = np.asarray(shard.data)
+        return [leaf for leaf, axis in zip(leaves, self.rules.axes, strict=True) if axis != 0]
 
     def _load(self, where: slice, shared: list[Array]) -> Own:
-        files, rest = iter(self._files), iter(shared)
-        place = self.source.place
+        files, rest, sharding = iter(self._files), iter(shared), self._sharding(where)
 
         def read(file: np.ndarray) -> Array:
-            # A copy: the file changes while the device may still look at it.
-            rows = np.array(file[where])
-            if place is None:
-                return jnp.asarray(rows)
-            few = len(rows) % place.parts
-            return place.put(rows, place.everywhere if few else place.samples())
+            # Copies: the file changes while the device may still look at it.
+            if sharding is None:
+                return jnp.asarray(np.array(file[where]))
+            rows = file[where]
+            return jax.make_array_from_callback(
+                rows.shape, sharding, lambda index: np.array(rows[index])
+            )
 
-        leaves = [read(next(files)) if axis == 0 else next(rest) for axis in self._axes]
+        leaves = [read(next(files)) if axis == 0 else next(rest) for axis in self.rules.axes]
         return jax.tree.unflatten(self._structure, leaves)
 
 
 @eqx.filter_jit
-def _first(rules: Rules, params: Params, x: Array, y: Array, key: PRNGKeyArray) -> Own:
+def _first(rules: Rules, params: Params, x: Array, y: Array, seed: Array) -> Own:
     energy, method, *_ = rules
+    key = jax.random.wrap_key_data(seed)
     states, z, _ = energy.clamp(x, target(energy, y, x.dtype), params)
     given = (energy, method.order, method.state_step, params, states, z)
     hidden = {name: states[name] for name in energy.network.hidden}
-    return Own(hidden, start_sweeps(*given, key))
+    return _placed(rules, Own(hidden, start_sweeps(*given, key)), len(x))
 
 
 @eqx.filter_jit
@@ -244,7 +282,7 @@ def _memory(rules: Rules, params: Params, x: Array, y: Array) -> Any:
     energy, method, *_ = rules
     states, z, _ = energy.clamp(x, target(energy, y, x.dtype), params)
     block = ParameterBlock(energy, params, states, z)
-    return method.parameter_step.init(block, jax.random.key(0))
+    return _spread(rules, method.parameter_step.init(block, jax.random.key(0)))
 
 
 def _whole(rules: Rules, params: Params, own: Own, x: Array, y: Array) -> tuple[States, States]:
@@ -282,7 +320,7 @@ def _swept(
         totals = Totals(loss, metric(y, outputs[output]))
     sums = Sums(block.gradient(point), images, totals)
     kept = Own({name: sweep.states[name] for name in energy.network.hidden}, sweep.memory)
-    return kept, _times(sums, share)
+    return _placed(rules, kept, len(x)), _times(rules, sums, share)
 
 
 @eqx.filter_jit
@@ -303,7 +341,7 @@ def _image(
 ) -> Probes:
     states, z = _whole(rules, params, own, x, y)
     block = ParameterBlock(rules.energy, params, states, z)
-    return _times(block.curvature(probes, 1)[1], share)
+    return _times(rules, block.curvature(probes, 1)[1], share)
 
 
 @eqx.filter_jit
@@ -315,7 +353,7 @@ def _seen(
     states, z = _whole(rules, params, own, x, y)
     value = energy.total(energy.terms(states, z), states, params) - _regularisers(energy, params)
     squares = {name: gap**2 for name, gap in energy.gaps(states, z).items()}
-    return _times((value, squares), share)
+    return _times(rules, (value, squares), share)
 
 
 @eqx.filter_jit
@@ -328,8 +366,27 @@ def _regularisers(energy: LiftedEnergy, params: Params) -> Array:
     return energy.total({}, {INPUT: zero[None]}, params) if not energy.activity else zero
 
 
-def _times(tree: Any, share: float) -> Any:
-    return jax.tree.map(lambda leaf: jnp.asarray(share, leaf.dtype) * leaf, tree)
+def _times(rules: Rules, tree: Any, share: float) -> Any:
+    """A part's share of means, on all devices."""
+    return _spread(rules, jax.tree.map(lambda leaf: jnp.asarray(share, leaf.dtype) * leaf, tree))
+
+
+def _spread(rules: Rules, tree: Any) -> Any:
+    place = rules.place
+    if place is None:
+        return tree
+    return constrained(tree, jax.tree.map(lambda _: place.everywhere, tree))
+
+
+def _placed(rules: Rules, own: Own, samples: int) -> Own:
+    """What samples have on the devices that divide them."""
+    place, axes = rules.place, rules.axes
+    if place is None or not axes:
+        return own
+    leaves, structure = jax.tree.flatten(own)
+    divided = place.everywhere if samples % place.parts else place.samples()
+    where = [divided if axis == 0 else place.everywhere for axis in axes]
+    return jax.tree.unflatten(structure, constrained(leaves, where))
 
 
 def _unsuited(energy: LiftedEnergy, method: AbstractMethod) -> str | None:

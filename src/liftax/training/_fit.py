@@ -207,10 +207,10 @@ def _descent(
     if stream < 1:
         raise ValueError(f"stream must be at least 1 sample, got {stream}")
     place = source.place
-    if place is not None and (place.layers > 1 or jax.process_count() > 1):
+    if place is not None and place.layers > 1:
         raise ValueError(
-            "stream: a full-batch method in parts divides samples among the devices of one process "
-            'only; leave stream away, or take a mesh with the axis "data" of these'
+            "stream: a full-batch method in parts divides samples only; leave stream away, or take "
+            'a mesh with the axis "data" alone'
         )
     return StreamedDescent(energy, method, source, min(stream, source.samples), products)
 

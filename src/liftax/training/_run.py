@@ -20,6 +20,7 @@ from jaxtyping import Array
 from liftax._files import writable_folder
 from liftax._solution import Reason
 from liftax.networks import Params
+from liftax.parallel import fetched
 from liftax.training._batches import Batches
 from liftax.training._checkpoint import latest_checkpoint
 from liftax.training._closures import constants
@@ -250,7 +251,7 @@ class Run:
         if not self.reported:
             return {}
         name = "accuracy" if self.labels else "mse"
-        totals = self.carry.totals
+        totals = fetched(self.carry.totals)
         return {"loss": float(totals.loss) / steps, name: float(totals.metric) / steps}
 
     @property
@@ -260,7 +261,8 @@ class Run:
     def close_epoch(self, epoch: int, figures: dict[str, float]) -> None:
         row = {"epoch": epoch, "step": self.step, "seconds": self.seconds, **figures}
         self.history.rows.append({**row, **self.observed()})
-        self.carry = self.carry._replace(totals=cleared(self.carry.totals))
+        clear = cleared if self.stages is None else self.stages.cleared
+        self.carry = self.carry._replace(totals=clear(self.carry.totals))
 
     def observed(self) -> dict[str, float]:
         """Energy and gaps at the method's activations, and the validation figures."""
@@ -269,9 +271,9 @@ class Run:
             carry = self.carry
             look = inspect if self.stages is None else self.stages.inspect
             found = look(self.problem, carry.params, carry.state, INSPECTED)
-            value, parts, gaps = jax.device_get(found)  # at once: there is a number a layer
+            value, parts, gaps = fetched(found)  # at once: there is a number a layer
         else:
-            value, gaps = jax.device_get(self.descent.look(self.carry))
+            value, gaps = fetched(self.descent.look(self.carry))
         row = {"energy": float(value)}
         for column, found in (("energy", parts), ("gap", gaps)):
             row |= {f"{column}/{name}": value for name, value in self.layers.apart(found).items()}
@@ -322,8 +324,10 @@ class Run:
     def laid(self, tree: Carry) -> Carry:
         """A carry from the host on the devices."""
         place = self.problem.place
-        if place is None or self.descent is not None:
+        if place is None:
             return jax.device_put(tree, may_alias=False)  # the loop donates its buffers
+        if self.descent is not None:
+            return jax.tree.map(lambda leaf: place.put(leaf, place.everywhere), tree)
         if self.stages is not None:
             return self.stages.laid(self.problem, tree)
         arrays = jax.tree.map(place.put, tree, placed(self.problem, tree))

@@ -11,15 +11,15 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
-from liftax.parallel import Placement
+from liftax.parallel import Placement, writer
 from liftax.training._checkpoint import Part, named_leaves, save_checkpoint, save_part
 
 
 class Saver:
     """Copies what is to be saved, and writes it in a thread: one checkpoint at a time.
 
-    With several processes each writes its own samples' part; the folder is one that all of them
-    see.
+    With several processes each writes its own part, of samples and of layers; the folder is one
+    that all of them see.
 
     Attributes:
         folder: of the checkpoints.
@@ -55,13 +55,14 @@ class Saver:
             OSError: if the checkpoint before could not be written, with its path and a cure.
         """
         self.wait()
+        own = () if parts is None else parts(self._life)
         if jax.process_count() > 1:
             divided = any(axis >= 0 for axis in jax.tree.leaves(axes))
-            whole = jax.tree.map(self._of_samples, tree, axes)
-            own = [_part(whole, axes, self._life)] if divided else []
+            if parts is None and (divided or any(map(writer, jax.tree.leaves(tree)))):
+                whole = jax.tree.map(self._of_samples, tree, axes)
+                own = [_part(whole, axes, self._life)]
             tree = jax.tree.map(self._common, tree, axes)
         else:
-            own = () if parts is None else parts(self._life)
             # A copy: the array may be a view of memory that the next step is given.
             tree = jax.tree.map(np.array, tree)
 
@@ -114,23 +115,28 @@ class Saver:
             return leaf
         return jax.jit(lambda a: a, out_shardings=where)(leaf)
 
-    def _common(self, leaf: jax.Array, axis: int) -> np.ndarray:
-        """An array without samples, whole: a divided one is gathered by all processes."""
-        if axis >= 0:
-            return np.zeros(0)  # is in the parts
+    def _common(self, leaf: jax.Array, axis: int) -> np.ndarray | None:
+        """An array without samples, whole: a divided one is gathered by all processes.
+
+        None for what is in the parts.
+        """
+        if axis >= 0 or writer(leaf):
+            return None
         if self.place is not None and not leaf.is_fully_replicated:
             leaf = jax.jit(lambda a: a, out_shardings=self.place.everywhere)(leaf)
-        return np.array(leaf.addressable_data(0))
+        return np.array(leaf.addressable_data(0)) if leaf.addressable_shards else None
 
 
 def _part(tree: Any, axes: Any, life: str) -> Part:
-    """This process's samples."""
+    """This process's samples, and what the processes before it have not, such as other layers."""
     arrays, starts = {}, {}
-    of_samples = named_leaves(axes)
+    number, of_samples = jax.process_index(), named_leaves(axes)
     for name, leaf in named_leaves(tree).items():
-        if of_samples[name] >= 0:
+        if of_samples[name] >= 0 and leaf.addressable_shards:
             arrays[name], starts[name] = _own_rows(leaf, of_samples[name])
-    return Part(arrays, starts, jax.process_index(), jax.process_count(), life)
+        elif of_samples[name] < 0 and number > 0 and writer(leaf) == number:
+            arrays[name], starts[name] = np.array(leaf.addressable_data(0)), (0, 0)
+    return Part(arrays, starts, number, jax.process_count(), life)
 
 
 def _own_rows(leaf: jax.Array, axis: int) -> tuple[np.ndarray, tuple[int, int]]:

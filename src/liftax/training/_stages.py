@@ -7,16 +7,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from liftax.networks import Params
 from liftax.objectives import LiftedEnergy
-from liftax.parallel import Leaf, Placement, Staged, node_stages
+from liftax.parallel import Leaf, Placement, Staged, crossing, fetched, node_stages
 from liftax.training._engine import (
     Carry,
     Problem,
     Span,
+    Totals,
     begun,
     inspected,
     inspected_samples,
@@ -40,8 +41,7 @@ class Stages:
         nodes: stage of every node.
 
     Raises:
-        ValueError: for divided parameters, for more stages than nodes, and for a mesh in which
-            copies between stages would leave a process.
+        ValueError: for divided parameters, and for more stages than nodes.
     """
 
     def __init__(self, energy: LiftedEnergy, place: Placement):
@@ -59,7 +59,7 @@ class Stages:
         rest: list[Any] = []
 
         def first(params: Params, x: Array, y: Array, seed: Array) -> Any:
-            own = problem._replace(x=x, y=y)
+            own = self._own(problem, x, y)
             carry = begun(own, params, count, jax.random.wrap_key_data(seed))
             arrays, others = eqx.partition(carry, eqx.is_array)
             rest.append(others)
@@ -70,7 +70,7 @@ class Stages:
         given = (params, x, y, seed)
         where = (self._leaves(params, -1), *[Leaf(None)] * 3)
         run = Staged(first, given, where, lambda out: self._carry(problem, out), self.meshes)
-        return eqx.combine(run(*given), rest[0])
+        return eqx.combine(self._told(problem, run(*given)), rest[0])
 
     def advance(self, work: tuple[Problem, Span], carry: Carry) -> Carry:
         """As the engine's; without any step, one is computed in vain, so that all is compiled."""
@@ -83,7 +83,7 @@ class Stages:
         if start == stop:
             jax.block_until_ready(program(arrays, *given, ticks.pop()))
         for tick in ticks:
-            arrays = program(arrays, *given, tick)
+            arrays = self._told(problem, program(arrays, *given, tick))
         return eqx.combine(arrays, rest)
 
     def sent(self, problem: Problem, carry: Carry, size: int) -> int:
@@ -98,7 +98,7 @@ class Stages:
         """The program of (arrays of the carry, x, y, order, key, step and the first at hand)."""
 
         def step(arrays: Any, x: Array, y: Array, order: Array, key: Array, tick: Any) -> Any:
-            own = problem._replace(x=x, y=y)
+            own = self._own(problem, x, y)
             number, first = tick
             span = Span(order, jax.random.wrap_key_data(key), first, number, number + 1, size)
             moved = moved_on(own, span, number, eqx.combine(arrays, rest))
@@ -120,7 +120,7 @@ class Stages:
         x, y = (a[:count] for a in (problem.x, problem.y))
 
         def look(params: Params, arrays: Any, x: Array, y: Array) -> Any:
-            own = problem._replace(x=x, y=y)
+            own = self._own(problem, x, y)
             return inspected(own, params, eqx.combine(arrays, rest), len(x))
 
         of_state = self._leaves(arrays, problem.axes)
@@ -141,24 +141,44 @@ class Stages:
         for begin in range(0, len(x), _BATCH):
             given = (params, x[begin : begin + _BATCH], y[begin : begin + _BATCH])
             sums.append(self._program("evaluate", look, given, where, _anywhere)(*given))
-        loss, metric = (np.sum([np.asarray(s[k]) for s in sums]) / len(x) for k in (0, 1))
+        loss, metric = (np.sum(column) / len(x) for column in zip(*fetched(sums), strict=True))
         return loss, metric
+
+    def cleared(self, totals: Totals) -> Totals:
+        """Zeros, for the next epoch."""
+        where = NamedSharding(self.meshes[-1], PartitionSpec())
+        zero = self.place.put(np.zeros((), totals.loss.dtype), where)
+        return Totals(zero, zero)
 
     def laid(self, problem: Problem, tree: Carry) -> Carry:
         """A carry from the host on the stages."""
 
         def put(leaf: Any, where: Leaf) -> Array:
-            stage = where.stage or 0
-            return self.place.put(leaf, NamedSharding(self.meshes[stage], where.spec))
+            mesh = self.place.mesh if where.stage is None else self.meshes[where.stage]
+            return self.place.put(leaf, NamedSharding(mesh, where.spec))
 
         return jax.tree.map(put, tree, self._carry(problem, tree))
 
     def plain(self, params: Params) -> Params:
         """Parameters for the user, on all devices."""
         place = self.place
-        return jax.tree.map(
-            lambda p: place.put(np.asarray(p.addressable_data(0)), place.everywhere), params
-        )
+        return jax.tree.map(lambda p: place.put(p, place.everywhere), fetched(params))
+
+    def _own(self, problem: Problem, x: Array, y: Array) -> Problem:
+        """With these samples, and nothing computed for nodes of several stages together."""
+        return problem._replace(energy=problem.energy.on_stages(self.nodes), x=x, y=y)
+
+    def _told(self, problem: Problem, carry: Carry) -> Carry:
+        """What belongs to no node, such as the number of a step, in all processes."""
+        first, *rest = self.meshes
+        if not any(crossing(first, mesh) for mesh in rest):
+            return carry
+        leaves, structure = jax.tree.flatten(carry)
+        where = jax.tree.leaves(self._carry(problem, carry), is_leaf=lambda w: isinstance(w, Leaf))
+        free = [place for place, leaf in enumerate(where) if leaf.stage is None]
+        for place, array in zip(free, fetched([leaves[k] for k in free]), strict=True):
+            leaves[place] = jnp.asarray(array)
+        return jax.tree.unflatten(structure, leaves)
 
     def _program(
         self,
