@@ -8,11 +8,11 @@ import jax
 import numpy as np
 import optax
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 import liftax
 from liftax.blocks import Jacobi, RedBlack
-from liftax.networks import Network, ddfb
+from liftax.networks import Network, ddfb, fixed
 from liftax.parallel import _staged
 from liftax.training import step_traffic
 from liftax.training._stages import Stages
@@ -21,14 +21,15 @@ SGD = optax.sgd(0.01, momentum=0.9)
 METHODS = {
     "red-black": liftax.BlockCoordinateDescent(order=RedBlack()),
     "contrastive": liftax.Contrastive(SGD, inner=2, order=Jacobi()),
-    "adam": liftax.OneSweep(optax.adam(1e-3)),
+    "sweep": liftax.OneSweep(optax.sgd(optax.linear_schedule(3e-3, 1e-3, 50), 0.9)),
 }
 NETWORKS = {
     "chain": liftax.mlp([5, *[6] * 17, 3]),
     "mlp": liftax.mlp([16, 14, 13, 12, 11, 10, 9, 8, 5]),
     "cnn": liftax.cnn((8, 8, 1), [3, 4], [6], 5),
     "resnet": liftax.resnet((6, 6, 1), 3, 3, 5),
-    "pnn": ddfb((8, 8, 1), 3, 3),
+    "pnn": fixed(ddfb((8, 8, 1), 3, 3)),
+    "learnt": ddfb((8, 8, 1), 3, 3),
 }
 
 
@@ -47,6 +48,16 @@ def train(name: str, method: str, epochs: int, **more: Any) -> liftax.Result:
     settings = {"batch_size": 16, "progress": False, "validation": data(network), **more}
     epochs = epochs if chosen.full_batch else epochs // 2
     return liftax.fit(network, data(network), chosen, epochs=epochs, **settings)
+
+
+def flat(params: Any) -> np.ndarray:
+    """All numbers in a row."""
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
+
+
+def rows(result: liftax.Result) -> np.ndarray:
+    """Of the history."""
+    return np.array([result.history[key] for key in ("loss", "energy", "validation_loss")])
 
 
 class Counted:
@@ -68,8 +79,10 @@ class Counted:
             return self._noted(passed(array, *rest), set())
 
         def copied(array: Any, mesh: Mesh) -> Any:
-            own = array.sharding.device_set if isinstance(array, jax.Array) else set()
-            return self._noted(moved(array, mesh), own)
+            out = moved(array, mesh)
+            # What a process has by itself is no stage's.
+            known = isinstance(getattr(array, "sharding", None), NamedSharding)
+            return self._noted(out, array.sharding.device_set) if known else out
 
         Stages.advance, _staged.passed, _staged.moved = stepped, sent, copied
 
@@ -85,7 +98,9 @@ def main(folder: Path, name: str, method: str, grid: str) -> None:
     sizes = [int(n) for n in grid.rstrip("'").split("x")]
     devices = np.array(jax.devices()[: sizes[0] * sizes[1]])
     over = grid.endswith("'")
-    mesh = Mesh(devices.reshape(sizes[::-1]).T if over else devices.reshape(sizes), ("data", "layer"))
+    mesh = Mesh(
+        devices.reshape(sizes[::-1]).T if over else devices.reshape(sizes), ("data", "layer")
+    )
     counted = Counted()
     for epochs in (8, 20):
         saved = liftax.Checkpoints(folder / "saved", resume=True)
@@ -95,10 +110,8 @@ def main(folder: Path, name: str, method: str, grid: str) -> None:
     samples = 32 if METHODS[method].full_batch else 16
     sent = step_traffic(NETWORKS[name], METHODS[method], samples, liftax.Placement(mesh)).passed
     if jax.process_index() == 0:
-        leaves = [np.ravel(leaf) for leaf in jax.tree.leaves(result.params)]
-        np.save(folder / "found.npy", np.concatenate(leaves))
-        rows = [result.history[key] for key in ("loss", "energy", "validation_loss")]
-        np.save(folder / "rows.npy", np.array(rows))
+        np.save(folder / "found.npy", flat(result.params))
+        np.save(folder / "rows.npy", rows(result))
         np.save(folder / "bytes.npy", np.array([total, counted.calls * sent]))
 
 

@@ -25,6 +25,7 @@ from liftax.parallel._flat import NONE, SHARED, Flat, Operation
 from liftax.training import step_traffic
 from liftax.training._stacking import divisible
 
+from . import launched_layers
 from .test_mesh import data, distance
 
 SETTINGS = {"batch_size": 16, "progress": False, "stack": False}
@@ -259,15 +260,35 @@ def test_validation_and_prediction_with_stages() -> None:
     np.testing.assert_allclose(found.predict(x), whole.predict(x), rtol=1e-4)
 
 
+# Samples over the processes, and layers: in order, and with two parts of the samples in each.
+LAUNCHED = [
+    ("cnn", "red-black", 4, "2x4"),
+    ("cnn", "red-black", 2, "1x4"),
+    ("cnn", "contrastive", 4, "2x4'"),
+    ("mlp", "red-black", 4, "1x8"),
+    ("mlp", "sweep", 2, "2x2'"),
+    ("resnet", "red-black", 4, "1x8"),
+    ("resnet", "sweep", 2, "1x4"),
+    ("pnn", "red-black", 4, "2x4'"),
+    ("learnt", "sweep", 2, "1x4"),
+]
+
+
 @pytest.mark.slow
-def test_two_processes_divide_samples_and_each_has_all_stages(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("network", "method", "devices", "grid"), LAUNCHED)
+def test_two_processes_divide_what_differs(
+    tmp_path: Path, network: str, method: str, devices: int, grid: str
+) -> None:
+    """From a checkpoint that each wrote its part of; as many bytes are passed on as are counted."""
     script = Path(__file__).with_name("launched_layers.py")
     command = [sys.executable, "-m", "liftax.cli", "launch", "-n", "2"]
-    arguments = ["--devices-per-process", "4", str(script), "--", str(tmp_path)]
-    arguments += ["cnn", "2x4"]
-    subprocess.run([*command, *arguments], check=True, timeout=300)
-    network = NETWORKS["cnn"]
-    whole = train(network, METHODS["red-black"], None)
-    flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(whole.params)])
-    found = np.load(tmp_path / "found.npy")
-    assert np.linalg.norm(found - flat) < 1e-5 * np.linalg.norm(flat)
+    arguments = ["--devices-per-process", f"{devices}", str(script), "--", str(tmp_path)]
+    subprocess.run([*command, *arguments, network, method, grid], check=True, timeout=400)
+    whole = launched_layers.train(network, method, 20)
+    one, other = np.load(tmp_path / "found.npy"), launched_layers.flat(whole.params)
+    assert np.linalg.norm(one - other) < 1e-5 * np.linalg.norm(other)
+    np.testing.assert_allclose(np.load(tmp_path / "rows.npy"), launched_layers.rows(whole), 2e-5)
+    passed, counted = np.load(tmp_path / "bytes.npy")
+    assert counted > 0
+    if grid.startswith("1x"):
+        assert passed == counted

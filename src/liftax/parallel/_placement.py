@@ -56,7 +56,7 @@ class Placement:
         for process, found in own.items():
             if found[-1] - found[0] >= len(found):
                 raise ValueError(
-                    f'mesh has the devices of process {process} in the places {found} of its axis '
+                    f"mesh has the devices of process {process} in the places {found} of its axis "
                     '"data"; let them follow one another, as in jax.devices()'
                 )
         # Explicit axes, jax.make_mesh's default, would ask every operation for its placement.

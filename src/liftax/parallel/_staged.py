@@ -99,6 +99,11 @@ class Staged:
         self._programs = self._plan(stages)
         of_inputs = zip(self._flat.inputs, self._given, strict=True)
         self._specs = {value: leaf.spec for value, leaf in of_inputs}
+        if meshes[0].size == 1:
+            ends = zip(self._flat.outputs, self._wanted, strict=True)
+            specs = {v: leaf.spec for v, leaf in ends if isinstance(v, int)}
+            everything = range(len(self._flat.kinds))
+            self._specs |= {v: specs.get(v, PartitionSpec()) for v in everything}
         self._held: dict[tuple[int, int], tuple[Array, Array]] = {}
 
     def _plan(self, stages: list[int]) -> list[_Program]:
@@ -133,11 +138,10 @@ class Staged:
         return programs
 
     def _sharding(self, stage: int, leaf: Leaf | None) -> NamedSharding | None:
-        if leaf is None or leaf.stage != stage:
-            # One device has the whole of it; more divide it as the compiler likes.
-            mesh = self.meshes[stage]
-            return NamedSharding(mesh, PartitionSpec()) if mesh.size == 1 else None
-        return NamedSharding(self.meshes[stage], leaf.spec)
+        mesh = self.meshes[stage]
+        if mesh.size > 1 and (leaf is None or leaf.stage != stage):
+            return None  # as the compiler likes
+        return NamedSharding(mesh, PartitionSpec() if leaf is None else leaf.spec)
 
     @functools.cached_property
     def _pairs(self) -> set[tuple[int, int]]:
@@ -224,11 +228,9 @@ class Staged:
             axes = np.array([_axis(known[v]) for v in new], np.int32)
             first = jax.process_index() == processes(mesh)[0]
             axes = np.asarray(multihost_utils.broadcast_one_to_all(axes, is_source=first))
-        else:
-            axes = [-1] * len(new)
-        for value, axis in zip(new, axes, strict=True):
-            divided = PartitionSpec(*[None] * int(axis), DATA)
-            self._specs[value] = PartitionSpec() if axis < 0 else divided
+            for value, axis in zip(new, axes, strict=True):
+                divided = PartitionSpec(*[None] * int(axis), DATA)
+                self._specs[value] = PartitionSpec() if axis < 0 else divided
 
 
 def _levels(

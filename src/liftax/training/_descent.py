@@ -160,7 +160,7 @@ class StreamedDescent:
         return value + regularisers, {name: jnp.sqrt(gap) for name, gap in squares.items()}
 
     def saved(self, life: str) -> Iterator[Part]:
-        """What the files hold, in as many parts as a step; of several processes each has its own."""
+        """What the files hold, in as many parts as a step; each process has its own."""
         parts = list(self._parts())
         number, count = jax.process_index(), jax.process_count()
         for place, where in enumerate(parts):
