@@ -99,12 +99,27 @@ def test_the_same_parameters_with_layers_on_stages(
             assert u.sharding.spec == PartitionSpec("data")
 
 
-@pytest.mark.parametrize("order", [Jacobi(), pytest.param(RedBlack(), marks=pytest.mark.slow)])
-def test_a_step_of_descent_passes_four_activations_a_border(order: Any) -> None:
-    """The formula of docs/scaling.md; of a chain whose layers differ."""
-    network, samples = NETWORKS["mlp"], 16
+def equal_apart() -> liftax.LiftedEnergy:
+    """Eleven layers of the same shapes, whose weights keep them from being a stack."""
+    network = liftax.mlp([6] * 12)
+    names = [node.name for node in network.nodes]
+    return liftax.LiftedEnergy(network, weights={n: 1 + k / 8 for k, n in enumerate(names)})
+
+
+@pytest.mark.parametrize(
+    ("energy", "order"),
+    [
+        (liftax.LiftedEnergy(NETWORKS["mlp"]), Jacobi()),
+        pytest.param(liftax.LiftedEnergy(NETWORKS["mlp"]), RedBlack(), marks=pytest.mark.slow),
+        (equal_apart(), Jacobi()),
+    ],
+    ids=["differ", "differ, red-black", "equal"],
+)
+def test_a_step_of_descent_passes_four_activations_a_border(energy: Any, order: Any) -> None:
+    """The formula of docs/scaling.md; of a chain whose layers differ, or are equal but no stack."""
+    network, samples = energy.network, 16
     method = liftax.BlockCoordinateDescent(order=order)
-    sent = step_traffic(network, method, samples, Placement(place((1, 4))))
+    sent = step_traffic(energy, method, samples, Placement(place((1, 4))))
     stages = node_stages(network, 4)
     nodes = [node.name for node in network.nodes]
     borders = [a for a, b in itertools.pairwise(nodes) if stages[a] != stages[b]]
@@ -114,7 +129,7 @@ def test_a_step_of_descent_passes_four_activations_a_border(order: Any) -> None:
     assert sent[:5] == (0, 0, 0, 0, 0)
     assert arrays <= sent.passed <= arrays + 4 * len(widths)
     # One of the four is the forward pass, for the loss in the history.
-    unseen = step_traffic(network, method, samples, Placement(place((1, 4))), reported=False)
+    unseen = step_traffic(energy, method, samples, Placement(place((1, 4))), reported=False)
     assert sent.passed - unseen.passed == 4 * sum(samples * n for n in widths)
 
 

@@ -27,6 +27,8 @@ from liftax.potentials import ElasticNet
 from liftax.training import Checkpoints
 from tests.helpers import quick
 
+from . import launched_stream
+
 NETWORK = liftax.mlp([6, 5, 3])
 METHOD = liftax.OneSweep(optax.sgd(0.1))
 
@@ -156,6 +158,24 @@ def test_block_descent_in_parts_on_several_devices(tmp_path: Path) -> None:
     for a, b in zip(jax.tree.leaves(split.params), jax.tree.leaves(whole.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(split.history["energy"], whole.history["energy"], rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_two_processes_stream_each_its_samples(tmp_path: Path) -> None:
+    """Two with two devices each, one alone in parts of another size, and the two again."""
+    script = Path(__file__).with_name("launched_stream.py")
+    command = [sys.executable, "-m", "liftax.cli", "launch", "-n", "2"]
+    command += ["--devices-per-process", "2", str(script), "--", str(tmp_path)]
+    subprocess.run([*command, "2", "6"], check=True, timeout=300)
+    saved = Checkpoints(tmp_path / "saved", resume=True)
+    with jax.numpy_dtype_promotion("standard"):
+        launched_stream.train(12, stream=20, checkpoints=saved)
+        whole = launched_stream.train(20)
+    subprocess.run([*command, "20"], check=True, timeout=300)
+    found = np.load(tmp_path / "found.npz")
+    one, other = found["arr_0"], launched_stream.flat(whole)
+    assert np.linalg.norm(one - other) < 1e-5 * np.linalg.norm(other)
+    np.testing.assert_allclose(found["arr_1"], whole.history["energy"], rtol=1e-5)
 
 
 @pytest.mark.slow
