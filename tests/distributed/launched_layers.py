@@ -21,7 +21,7 @@ SGD = optax.sgd(0.01, momentum=0.9)
 METHODS = {
     "red-black": liftax.BlockCoordinateDescent(order=RedBlack()),
     "contrastive": liftax.Contrastive(SGD, inner=2, order=Jacobi()),
-    "sweep": liftax.OneSweep(optax.sgd(optax.linear_schedule(3e-3, 1e-3, 50), 0.9)),
+    "sweep": liftax.OneSweep(optax.sgd(optax.linear_schedule(2e-4, 1e-4, 50), 0.9)),
 }
 NETWORKS = {
     "chain": liftax.mlp([5, *[6] * 17, 3]),
