@@ -11,7 +11,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from liftax import _tree
 from liftax._iterate import repeat
-from liftax.affine import AbstractAffine, AbstractBilinear, Shared, Stacked, adjoint, parameter_adjoint
+from liftax.affine import (
+    AbstractAffine,
+    AbstractBilinear,
+    Shared,
+    Stacked,
+    adjoint,
+    parameter_adjoint,
+)
 from liftax.blocks._block import Constants, Probes
 from liftax.networks import Network, Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
