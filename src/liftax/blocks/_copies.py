@@ -181,6 +181,9 @@ class Copies:
     ) -> tuple[Place, tuple[Any, ...]]:
         """The same, with the place in the unfolded network, for the copies of these numbers."""
         theta, offsets = _taken(params, numbers, 0), _taken(self.energy.offsets, numbers, 1)
+        # What potentials learn is put into all copies, also into those that are far.
+        learnt = {potential_key(node.name) for node in self.energy.network.nodes if node.learn}
+        theta = {**_taken({key: params[key] for key in learnt}, self.ends, 0), **theta}
         energy, found = self.unfolded.offset(offsets).at(theta), []
         for name, own in zip(names, given, strict=True):
             place, new = visit(energy, theta, place, name, own)

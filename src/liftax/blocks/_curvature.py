@@ -36,19 +36,19 @@ class _Gram(NamedTuple):
         data: of this operator.
         kind: what else it is made of, a map first, and its stage; operators of equal kinds have the
             same `apply`.
-        copies: of a stack, which has data and vectors for each.
+        stack: the stack's map, if there are data and vectors for each of its copies.
         axes: of the copies in the data.
     """
 
     apply: Callable[[Any, Any], Any]
     data: Any
     kind: tuple[Any, ...]
-    copies: int = 0
+    stack: Stacked | None = None
     axes: Any = 0
 
     def like(self, other: "_Gram") -> bool:
         """Whether both could be parts of one stack."""
-        if self.copies or other.copies or self.kind[1:] != other.kind[1:]:
+        if self.stack or other.stack or self.kind[1:] != other.kind[1:]:
             return False
         shapes = [
             jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), gram.data) for gram in (self, other)
@@ -171,6 +171,10 @@ def _inner(network: Network, node: Node) -> tuple[AbstractAffine, tuple[tuple[in
     return node.affine, shapes
 
 
+def _stack(node: Node) -> Stacked | None:
+    return node.affine if isinstance(node.affine, Stacked) and node.copies else None
+
+
 def parameter_curvature(
     energy: LiftedEnergy, states: States, probes: Probes, steps: int
 ) -> tuple[Constants, Probes]:
@@ -201,7 +205,7 @@ def _design(node: Node, states: States) -> _Gram:
         gradient = parameter_adjoint(thin, theta, inputs, thin.apply(theta, *inputs))
         return jax.tree.map(lambda g: g / samples, gradient)
 
-    return _Gram(squared, inputs, (thin, node.stage), node.copies, axes)
+    return _Gram(squared, inputs, (thin, node.stage), _stack(node), axes)
 
 
 def _edge(node: Node, k: int) -> str:
@@ -242,7 +246,7 @@ def _along(network: Network, params: Params, node: Node, position: int) -> _Gram
         return adjoint(affine, theta, rest, position, linear)
 
     kind = affine, given, position, node.stage
-    return _Gram(squared, params[node.owner], kind, node.copies)
+    return _Gram(squared, params[node.owner], kind, _stack(node))
 
 
 def _stacks(operators: dict[str, _Gram]) -> list[tuple[str, ...]]:
@@ -289,8 +293,8 @@ def _power(
         gram = operators[group[0]]
         given = gram.data, vectors[group[0]]
         shape: tuple[int, ...] = ()
-        if gram.copies:
-            run, shape = jax.vmap(run, (gram.axes, 0)), (gram.copies,)
+        if gram.stack:
+            run, shape = gram.stack.over(run, (gram.axes, 0)), (gram.stack.copies,)
         if len(group) > 1:
             run, shape = jax.vmap(run), (len(group),)
             given = _stacked([(operators[name].data, vectors[name]) for name in group])

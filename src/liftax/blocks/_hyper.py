@@ -46,13 +46,17 @@ def hyper_gradient(
                 given = None if duals is None else dual
                 return energy.penalty.sensitivity(node.learnt(values).potential, u, z, given)
 
+            each = jax.vmap(cost) if node.copies else cost
             axis = 0 if node.potential.separable else None
-            return jnp.sum(jax.vmap(cost, (axis, 0, 0, 0))(values, states[name], z[name], dual))
+            return jnp.sum(jax.vmap(each, (axis, 0, 0, 0))(values, states[name], z[name], dual))
+
+        def apart(leaf: Array, axes=z[name].ndim - 1 if node.copies else 0) -> Array:
+            return leaf.reshape(*leaf.shape[:1], *(1,) * (axes - leaf.ndim), *leaf.shape[1:])
 
         def spread(values: Params, node=node, shape=z[name].shape) -> Params:
             if not node.potential.separable:
                 return values
-            return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape), values)
+            return jax.tree.map(lambda leaf: jnp.broadcast_to(apart(leaf), shape), values)
 
         # With a value for every entry, what pulls at these is summed up in one pass. A sum after a
         # selection: XLA's sums on a CPU take in a difference, whose sides are then written down.

@@ -12,6 +12,7 @@ from liftax.blocks._curvature import edges, state_curvature, state_probes
 from liftax.blocks._solve import solve_states
 from liftax.networks import Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
+from liftax.potentials import AbstractPotential
 
 
 class StateBlock(AbstractBlock):
@@ -65,10 +66,9 @@ class StateBlock(AbstractBlock):
         states, z = self._at(x)
         total = jnp.zeros((), jax.tree.leaves(x)[0].dtype)
         for node in self._touched():
-            potential, u = node.potential, states[node.name]
             loss, penalty = self.energy.loss_at(node.name), self.energy.penalty
             cost: Any = penalty.smooth if node.name in x else loss.value
-            terms = jax.vmap(lambda u, z, cost=cost, p=potential: cost(p, u, z))(u, z[node.name])
+            terms = node.over(cost)(states[node.name], z[node.name])
             total = total + scaled(self.energy.weight(node.name), jnp.sum(terms))
         return total
 
@@ -143,8 +143,8 @@ def state_gradient(
 
 def target(energy: LiftedEnergy, z: Array, name: str) -> Array:
     r"""$w_j c_j(z_j)$: what the linear term of a node's penalty pulls its activation to."""
-    potential = energy.network.node(name).potential
-    return scaled(energy.weight(name), jax.vmap(lambda z: energy.penalty.linear(potential, z))(z))
+    linear = energy.network.node(name).over(energy.penalty.linear)
+    return scaled(energy.weight(name), linear(z))
 
 
 def pulled_back(
@@ -179,10 +179,11 @@ def _prox(energy: LiftedEnergy, name: str, v: Array, tau: Any) -> Array:
             f"node {name!r} has the activation {type(node.potential).__name__}, which is not "
             "separable: a step for every entry (Adam) has no prox there; use Plain() or Nesterov()"
         )
-    if tau.ndim and not every:  # a step for every copy in a stack
-        tau = jnp.broadcast_to(tau, v.shape[1:])
-    steps = 0 if every else None
-    if name in energy.activity:
-        v = jax.vmap(energy.activity[name].prox, (0, steps))(v, tau)
-    weighted = scaled(energy.weight(name), tau)
-    return jax.vmap(lambda v, t: penalty.prox(node.potential, v, t), (0, steps))(v, weighted)
+    if node.copies and not every:  # one for all copies, or one each
+        tau = jnp.broadcast_to(tau.reshape(-1), node.copies)
+
+    def moved(potential: AbstractPotential, v: Array, t: Array) -> Array:
+        v = energy.activity[name].prox(v, t) if name in energy.activity else v
+        return penalty.prox(potential, v, scaled(energy.weight(name), t))
+
+    return node.over(moved, (0, 0 if every else None))(v, tau)

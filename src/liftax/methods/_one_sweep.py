@@ -133,7 +133,7 @@ class OneSweep(AbstractGradientMethod):
                 continue
             if self.mirror:
                 dual = z[name] - scaled(beta * size, pulled)
-                moved[name] = jax.vmap(network.node(name).potential.activation)(dual)
+                moved[name] = network.node(name).activated(dual)
             else:
                 block = StateBlock(energy, params, states, z, (name,))
                 ahead = states[name] - tau * (beta * pulled - target(energy, z[name], name))

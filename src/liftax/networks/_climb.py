@@ -20,8 +20,8 @@ def climb(
         pairs = [slot for slot in affine.slots if len(slot) == 2]
         firsts |= {node.parents[own]: states[node.parents[first]] for first, own in pairs}
 
-    def copy(before: States, given: tuple[Params, States]) -> tuple[States, tuple[States, States]]:
-        theta, moved = given
+    def copy(before: States, given: tuple[Params, Params, States]) -> Any:
+        theta, learnt, moved = given
         u, own = {}, {}
         for node, affine in zip(run, affines, strict=True):
             known = {0: before, 1: u, None: states}
@@ -32,19 +32,22 @@ def climb(
             own[node.name] = affine.affine.apply(theta[node.owner], *inputs)
             if node.name in moved:
                 own[node.name] = own[node.name] + moved[node.name]
-            u[node.name] = jax.vmap(node.potential.activation)(own[node.name])
+            potential = node.learnt(learnt[node.name]).potential
+            u[node.name] = jax.vmap(potential.activation)(own[node.name])
         return {name: u[name] for name in before}, (u, own)
 
     theta = {node.owner: params[node.owner] for node in run}
+    learnt = {n.name: {field: getattr(n.potential, field) for field in n.learn} for n in run}
     moved = _exchanged({node.name: moves[node.name] for node in run if node.name in moves})
+    given = theta, learnt, moved
     if affines[0].stages > 1:
-        u, own = _staged(copy, firsts, (theta, moved), affines[0].stages)
+        u, own = _staged(copy, firsts, given, affines[0].stages)
     else:
-        _, (u, own) = scan(copy, firsts, (theta, moved))
+        _, (u, own) = scan(copy, firsts, given)
     return {**states, **_exchanged(u)}, {**z, **_exchanged(own)}
 
 
-def _staged(copy: Any, firsts: States, given: tuple[Params, States], stages: int) -> Any:
+def _staged(copy: Any, firsts: States, given: Any, stages: int) -> Any:
     """The same in stages, each of which may lie on a device of its own.
 
     At any time all stages compute, one of them on what it needs, and hand on what they reach.

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from liftax.affine import AbstractAffine, Normalisation, Residual
+from liftax.affine import AbstractAffine, Normalisation, Residual, Stacked
 from liftax.networks._climb import climb
 from liftax.networks._node import Node, Params, States
 from liftax.potentials import AbstractPotential
@@ -156,8 +156,10 @@ class Network(eqx.Module):
         """
         moved = {}
         for node in self.nodes:
-            if isinstance(node.affine, Residual) and node.tied_to is None:
-                moved[node.name] = node.affine.admissible(params[node.name])
+            affine = node.affine.affine if isinstance(node.affine, Stacked) else node.affine
+            if isinstance(affine, Residual) and node.tied_to is None:
+                bounded = jax.vmap(affine.admissible) if node.copies else affine.admissible
+                moved[node.name] = bounded(params[node.name])
             key, ranges = potential_key(node.name), node.potential.learnable
             if node.learn:
                 moved[key] = {f: jnp.clip(params[key][f], *ranges[f]) for f in node.learn}
@@ -172,8 +174,7 @@ class Network(eqx.Module):
             if isinstance(node.affine, Normalisation):
                 (parent,) = node.parents
                 params[node.name] = node.affine.statistics(params[node.name], states[parent])
-            z = self.preactivation(params, states, node.name)
-            states[node.name] = jax.vmap(node.potential.activation)(z)
+            states[node.name] = node.activated(self.preactivation(params, states, node.name))
         return params
 
     def averaged(self, old: Params, new: Params) -> Params:
@@ -208,7 +209,7 @@ class Network(eqx.Module):
                 z[node.name] = node.affine.apply(params[node.owner], *inputs)
                 if node.name in moves:
                     z[node.name] = z[node.name] + moves[node.name]
-                states[node.name] = jax.vmap(node.potential.activation)(z[node.name])
+                states[node.name] = node.activated(z[node.name])
         return states, z
 
     def __call__(self, params: Params, x: Float[Array, "samples ..."]) -> Array:

@@ -1,11 +1,13 @@
 """One node of a network."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array
+import jax
+from jaxtyping import Array, Float
 
 from liftax.affine import AbstractAffine, AbstractBilinear, Stacked
 from liftax.potentials import AbstractPotential, potential
@@ -73,7 +75,7 @@ class Node(eqx.Module):
 
     def learnt(self, values: Mapping[str, Array]) -> "Node":
         """The node with these hyper-parameters of its potential."""
-        new = dataclasses.replace(self.potential, **values)
+        new = dataclasses.replace(self.potential, **values) if values else self.potential
         node = Node(self.name, self.affine, new, self.parents, self.tied_to, self.learn)
         return node.on_stage(self.stage)
 
@@ -84,6 +86,23 @@ class Node(eqx.Module):
         if stage:
             object.__setattr__(node, "stage", stage)
         return node
+
+    def over(self, function: Callable[..., Any], axes: Any = 0) -> Callable[..., Any]:
+        r"""$(\dots)\mapsto f(\Psi, \dots)$ for every sample, and in a stack for every copy.
+
+        `axes` are those of the samples in the arguments, as of `jax.vmap`. Copies, which have what
+        Ψ learns in front too, stand in front of the rest.
+        """
+        run = functools.partial(function, self.potential)
+        if self.copies:
+            values = {field: getattr(self.potential, field) for field in self.learn}
+            each = jax.vmap(lambda own, *given: function(self.learnt(own).potential, *given))
+            run = functools.partial(each, values)
+        return jax.vmap(run, axes)
+
+    def activated(self, z: Float[Array, "samples ..."]) -> Float[Array, "samples ..."]:
+        """The activations for a batch of pre-activations."""
+        return self.over(lambda potential, z: potential.activation(z))(z)
 
     @property
     def owner(self) -> str:

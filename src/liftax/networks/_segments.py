@@ -51,7 +51,7 @@ def forward_in_segments(
             states, z = dict(live), x
             for node in nodes[first:last]:
                 z = network.preactivation(params, states, node.name)
-                states[node.name] = jax.vmap(node.potential.activation)(z)
+                states[node.name] = node.activated(z)
             return {name: u for name, u in states.items() if name in needed}, z
 
         live, z = jax.checkpoint(_apart(segment))(params, live)

@@ -9,26 +9,20 @@ import jax
 import jax.numpy as jnp
 
 from liftax.affine import (
-    AbstractAffine,
+    AbstractBilinear,
     AbstractLink,
-    Dense,
     Each,
-    Identity,
+    Normalisation,
     Picked,
-    Pointwise,
-    Residual,
     Shared,
     Shifted,
     Stacked,
-    Sum,
-    TransposedDense,
 )
-from liftax.networks._network import INPUT, Network
+from liftax.networks._network import INPUT, Network, potential_key
 from liftax.networks._node import Node, Params, States
 
 # Layers that repeat later than after so many nodes are not looked for.
 _LONGEST = 8
-_PRODUCTS = (Dense, TransposedDense, Pointwise, Identity)
 
 
 class Stacking(NamedTuple):
@@ -46,10 +40,11 @@ class Stacking(NamedTuple):
 
     def stacked(self, params: Params) -> Params:
         """Parameters of the plain network for the stacked one."""
-        inside = {name for names in self.copies.values() for name in names}
+        keys = self._keys()
+        inside = {key for own in keys.values() for key in own}
         joined = {
-            stack: jax.tree.map(lambda *leaves: jnp.stack(leaves), *[params[n] for n in names])
-            for stack, names in self.copies.items()
+            stack: jax.tree.map(lambda *leaves: jnp.stack(leaves), *[params[k] for k in own])
+            for stack, own in keys.items()
             if stack in params
         }
         return {**{k: v for k, v in params.items() if k not in inside}, **joined}
@@ -57,13 +52,20 @@ class Stacking(NamedTuple):
     def unstacked(self, params: Params) -> Params:
         """Parameters of the stacked network for the plain one, in its order."""
         apart = dict(params)
-        for stack, names in self.copies.items():
+        for stack, own in self._keys().items():
             if stack in params:
                 theta = apart.pop(stack)
-                for place, name in enumerate(names):
-                    apart[name] = jax.tree.map(lambda leaf, k=place: leaf[k], theta)
-        return {node.name: apart[node.name] for node in self.plain.nodes if node.name in apart} | {
-            key: value for key, value in apart.items() if key not in self.plain.shapes
+                for place, key in enumerate(own):
+                    apart[key] = jax.tree.map(lambda leaf, k=place: leaf[k], theta)
+        names = [node.name for node in self.plain.nodes]
+        return {key: apart[key] for key in (*names, *map(potential_key, names)) if key in apart}
+
+    def _keys(self) -> dict[str, list[str]]:
+        """Keys of the copies' parameters, by the stack's."""
+        return {
+            key(stack): [key(name) for name in names]
+            for stack, names in self.copies.items()
+            for key in (str, potential_key)
         }
 
     def unstacked_states(self, states: States) -> States:
@@ -89,15 +91,15 @@ def stack(
 
     Layers repeat after a number of nodes, the period: the same maps and potentials, and parents
     that move along by one period or are the same for all. Each node of the period becomes a stack
-    whose copies are updated by one batched product, so that a program's size does not grow with
-    depth. The period is so long that no two copies in a stack interact: two layers of an MLP, two
-    blocks of a residual network. A sweep over the stacks in the order `Jacobi` is the sweep over
-    the layers, and so is one in `RedBlack` along a chain; with shortcuts the stacks may be coloured
-    otherwise. In `GaussSeidel` sweeps go from copy to copy (see `unfold`), as they do from layer to
-    layer.
+    whose copies are updated by one batched product (convolutions in a loop, see `Stacked`), so that
+    a program's size does not grow with depth. The period is so long that no two copies in a stack
+    interact: two layers of an MLP, two blocks of a residual network. A sweep over the stacks in the
+    order `Jacobi` is the sweep over the layers, and so is one in `RedBlack` along a chain; with
+    shortcuts the stacks may be coloured otherwise. In `GaussSeidel` sweeps go from copy to copy
+    (see `unfold`), as they do from layer to layer.
 
-    Left alone are the output, nodes that learn hyper-parameters, whose potential is not separable,
-    whose map is no (sum of) matrix products, or that share parameters with nodes outside.
+    Left alone are the output, nodes with a `Normalisation` or a bilinear map, what such nodes read,
+    maps and potentials that hold arrays, and nodes that share parameters with others outside.
 
     Args:
         network: the graph.
@@ -166,7 +168,12 @@ class _Search:
         return (end - begin) // period // self.stages * self.stages
 
     def suits(self, node: Node) -> bool:
-        return _of_products(node.affine) and node.potential.separable and not node.learn
+        """Whether the map is one of each sample, and linear in all parents together."""
+
+        def other(part: Any) -> bool:
+            return isinstance(part, AbstractBilinear | Normalisation)
+
+        return not any(map(other, jax.tree.leaves(node.affine, is_leaf=other)))
 
     def repeats(self, number: int, begin: int, period: int) -> bool:
         """Whether a node is like the one a period before."""
@@ -188,6 +195,10 @@ class _Search:
     def fits(self, run: _Run, earlier: list[_Run]) -> bool:
         """Whether parents and shared parameters are where a stack can have them."""
         inside = range(run.begin, run.end)
+        for number, node in enumerate(self.nodes):
+            reads = number not in inside and any(self.number[p] in inside for p in node.parents)
+            if reads and not self.suits(node):
+                return False
         if any((user in inside) != (owner in inside) for user, owner in self.ties):
             return False
         for offset in range(run.period):
@@ -220,17 +231,6 @@ class _Search:
         return self.shapes[self.nodes[number].name if number >= 0 else INPUT]
 
 
-def _of_products(affine: AbstractAffine) -> bool:
-    """Whether a stack of such maps is a batched matrix product."""
-    if isinstance(affine, Sum):
-        return all(map(_of_products, affine.maps))
-    if isinstance(affine, Residual):
-        numbers = (*affine.shortcut, *affine.argument, affine.factor)
-        plain = affine.bound is None and all(isinstance(c, int | float) for c in numbers)
-        return plain and _of_products(affine.map)
-    return isinstance(affine, _PRODUCTS)
-
-
 def _built(search: _Search, runs: list[_Run]) -> Stacking:
     network = search.network
     nodes: list[Node] = []
@@ -255,7 +255,10 @@ def _stacked(node: Node, search: _Search, run: _Run) -> Node:
         if isinstance(link, Shifted):
             parents.append(search.nodes[search.number[parent] + run.period].name)
     affine = Stacked(node.affine, run.copies, tuple(links), search.stages)
-    return Node(node.name, affine, node.potential, tuple(parents), node.tied_to)
+    values = {field: jnp.asarray(getattr(node.potential, field)) for field in node.learn}
+    own = {k: jnp.broadcast_to(v, (run.copies, *v.shape)) for k, v in values.items()}
+    own = node.learnt(own).potential
+    return Node(node.name, affine, own, tuple(parents), node.tied_to, node.learn)
 
 
 def _reading(node: Node, search: _Search, runs: list[_Run]) -> Node:

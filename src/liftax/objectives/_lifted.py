@@ -1,7 +1,6 @@
 """The lifted energy."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from liftax.networks import (
     INPUT,
     Copy,
     Network,
+    Node,
     Params,
     Stacking,
     States,
@@ -208,11 +208,7 @@ class LiftedEnergy(eqx.Module):
     def terms(self, states: States, z: dict[str, Array]) -> dict[str, Float[Array, ""]]:
         r"""$\frac1s\sum_i C_j(u_j^i, z_j^i)$ by node name, without the weights."""
         return {
-            node.name: jnp.mean(
-                jax.vmap(lambda u, z, node=node: self._cost(node.name, u, z))(
-                    states[node.name], z[node.name]
-                )
-            )
+            node.name: jnp.sum(self._costs(node, states, z)) / len(states[node.name])
             for node in self.network.nodes
         }
 
@@ -220,9 +216,7 @@ class LiftedEnergy(eqx.Module):
         r"""$w_j\frac1s\sum_i C_j(u_j^i, z_j^i)$ by node name; of stacks for each copy."""
         found = {}
         for node in self.network.nodes:
-            cost = functools.partial(self._cost, node.name)
-            each = jax.vmap(jax.vmap(cost) if node.copies else cost)
-            mean = jnp.mean(each(states[node.name], z[node.name]), axis=0)
+            mean = jnp.mean(self._costs(node, states, z), axis=0)
             found[node.name] = scaled(self.weight(node.name), mean)
         return found
 
@@ -275,14 +269,12 @@ class LiftedEnergy(eqx.Module):
 
     def loss_value(self, z: Array, y: Array) -> Float[Array, ""]:
         """Mean training loss of the output's pre-activation against the target."""
-        output = self.network.output
-        return jnp.mean(jax.vmap(lambda u, z: self._cost(output, u, z))(y, z))
+        return jnp.mean(self.network.nodes[-1].over(self.loss.value)(y, z))
 
     def residual(self, states: States, z: dict[str, Array], name: str) -> Array:
         r"""$w_j\nabla_z C_j(u_j, z_j)$ for every sample."""
-        potential, loss = self.network.node(name).potential, self.loss_at(name)
-        r = jax.vmap(lambda u, z: loss.residual(potential, u, z))(states[name], z[name])
-        return scaled(self.weight(name), r)
+        residual = self.network.node(name).over(self.loss_at(name).residual)
+        return scaled(self.weight(name), residual(states[name], z[name]))
 
     def gaps(self, states: States, z: dict[str, Array]) -> dict[str, Float[Array, "..."]]:
         r"""Root mean square over entries of $u_j - \sigma_j(z_j)$, for every hidden node.
@@ -292,13 +284,13 @@ class LiftedEnergy(eqx.Module):
         gaps = {}
         for name in self.network.hidden:
             node = self.network.node(name)
-            difference = states[name] - jax.vmap(node.potential.activation)(z[name])
+            difference = states[name] - node.activated(z[name])
             axes = tuple(k for k in range(difference.ndim) if k != 1) if node.copies else None
             gaps[name] = jnp.sqrt(jnp.mean(difference**2, axes))
         return gaps
 
-    def _cost(self, name: str, u: Array, z: Array) -> Float[Array, ""]:
-        return self.loss_at(name).value(self.network.node(name).potential, u, z)
+    def _costs(self, node: Node, states: States, z: States) -> Float[Array, "samples *copies"]:
+        return node.over(self.loss_at(node.name).value)(states[node.name], z[node.name])
 
     def _check_weights(self, name: str) -> None:
         node = self.network.node(name)

@@ -13,7 +13,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from liftax._iterate import between, scan
 from liftax.methods import AbstractMethod, Step
-from liftax.networks import Params
+from liftax.networks import Params, potential_key
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement, constrained, of_weights, sample_axes, shardings
 from liftax.training._products import rounded_products
@@ -61,8 +61,13 @@ class Problem(NamedTuple):
 
     @property
     def copies(self) -> dict[str, int]:
-        """Number of copies in each stack."""
-        return {node.name: node.copies for node in self.energy.network.nodes if node.copies}
+        """Number of copies in each stack, by the keys of its parameters."""
+        return {
+            key: node.copies
+            for node in self.energy.network.nodes
+            if node.copies
+            for key in (node.name, *([potential_key(node.name)] if node.learn else []))
+        }
 
     def step(self, params: Params, state: Any, x: Array, y: Array) -> Step:
         """The method's step on a batch, its matrix products rounded if so wished."""
