@@ -13,9 +13,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 import liftax
 from liftax import Placement
-from liftax.affine import Convolution, Dense
 from liftax.blocks import Jacobi, RedBlack
-from liftax.networks import Network, chain, gradient_resnet
+from liftax.networks import Network, gradient_resnet, lista
 from liftax.training import step_traffic
 
 from . import launched_layers
@@ -25,7 +24,8 @@ NETWORKS = {
     "chain": liftax.mlp([5, *[WIDTH] * 17, 3]),
     "shortcuts": liftax.resnet(5, WIDTH, 16, 3),
     "tied": gradient_resnet(WIDTH, 4, 16),
-    "pictures": chain((3, 4, 2), [(Convolution(2), "relu")] * 17 + [(Dense(3), "softmax")]),
+    "thresholds": lista(WIDTH, WIDTH, 34),
+    "simplices": liftax.mlp([5, *[WIDTH] * 17, 3], activation="softmax"),
 }
 METHODS = {
     "descent": liftax.BlockCoordinateDescent(order=RedBlack()),

@@ -75,16 +75,18 @@ class Stacked(AbstractAffine):
         # else the samples. The exchange costs nothing, being a question of layout.
         return jnp.swapaxes(self.over(self.affine.apply, (0, *self.axes))(params, *given), 0, 1)
 
-    def over(self, function: Callable[..., Any], axes: tuple[Any, ...]) -> Callable[..., Any]:
-        """The function for every copy; axes as of `jax.vmap`, of results in front.
+    @property
+    def batched(self) -> bool:
+        """Whether one batched operation computes all copies.
 
-        By one batched operation where the map is matrix products. Where it is convolutions or fixed
-        operators, one copy after the other, those of every stage by themselves: a batched
-        convolution is many times slower on a CPU.
+        Convolutions and fixed operators are computed one after the other: as one grouped
+        convolution they take five times as long on a CPU, and XLA's partitioner gathers them.
         """
-        if any(map(_slow, jax.tree.leaves(self.affine, is_leaf=_slow))):
-            return _in_turn(function, axes, self.stages)
-        return jax.vmap(function, axes)
+        return not any(map(_single, jax.tree.leaves(self.affine, is_leaf=_single)))
+
+    def over(self, function: Callable[..., Any], axes: tuple[Any, ...]) -> Callable[..., Any]:
+        """The function for every copy, axes as of `jax.vmap`; results have copies in front."""
+        return jax.vmap(function, axes) if self.batched else _one_by_one(function, axes)
 
     def thin(self) -> "Stacked":
         return Stacked(self.affine.thin(), self.copies, self.links, self.stages)
@@ -95,25 +97,16 @@ class Stacked(AbstractAffine):
         return [tuple(s if link.source(0)[1] is None else s[1:]) for link, s in pairs]
 
 
-def _slow(part: Any) -> bool:
+def _single(part: Any) -> bool:
     return isinstance(part, Convolution | TransposedConvolution | AbstractOperator)
 
 
-def _in_turn(
-    function: Callable[..., Any], axes: tuple[Any, ...], stages: int
-) -> Callable[..., Any]:
-    """`jax.vmap` as a loop, with stages beside each other."""
+def _one_by_one(function: Callable[..., Any], axes: tuple[Any, ...]) -> Callable[..., Any]:
+    """`jax.vmap` as a loop."""
     mapped = jax.tree.map(lambda axis: axis is not None, axes, is_leaf=lambda axis: axis is None)
 
     def run(*given: Any) -> Any:
         copies, rest = eqx.partition(given, mapped)
-
-        def loop(copies: Any) -> Any:
-            return scan(lambda _, own: (None, function(*eqx.combine(own, rest))), None, copies)[1]
-
-        if stages == 1:
-            return loop(copies)
-        parts = jax.tree.map(lambda leaf: leaf.reshape(stages, -1, *leaf.shape[1:]), copies)
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.vmap(loop)(parts))
+        return scan(lambda _, own: (None, function(*eqx.combine(own, rest))), None, copies)[1]
 
     return run

@@ -106,6 +106,7 @@ def stack(
         least: copies that make a stack worth it.
         alike: of a node's name, what else has to agree.
         stages: a number that divides the number of copies, such as that of devices; see `Stacked`.
+            With several, layers are left alone that would be computed one after the other.
 
     Returns:
         The stacking, or None if nothing repeats often enough.
@@ -161,7 +162,10 @@ class _Search:
 
     def copies(self, begin: int, period: int) -> int:
         end = begin + period
-        if end > len(self.nodes) - 1 or not all(map(self.suits, self.nodes[begin:end])):
+        nodes = self.nodes[begin:end]
+        if end > len(self.nodes) - 1 or not all(map(self.suits, nodes)):
+            return 0
+        if self.stages > 1 and not all(Stacked(n.affine, 1, ()).batched for n in nodes):
             return 0
         while end < len(self.nodes) - 1 and self.repeats(end, begin, period):
             end += 1
