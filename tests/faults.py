@@ -141,8 +141,8 @@ OBJECTIVES = [
     ),
     Fault(
         "objectives/_lifted.py",
-        "        return scaled(self.weight(name), r)",
-        "        return r",
+        "scaled(self.weight(name), residual(states[name], z[name]))",
+        "residual(states[name], z[name])",
         f"{ENERGY}gradients_are_those_of_the_definition[skips-bregman]",
     ),
     Fault(
@@ -222,8 +222,8 @@ BLOCK_STEPS = [
     ),
     Fault(
         "blocks/_state_block.py",
-        "weighted = scaled(energy.weight(name), tau)",
-        "weighted = tau",
+        "penalty.prox(potential, v, scaled(energy.weight(name), t))",
+        "penalty.prox(potential, v, t)",
         f"{ENERGY}state_step_minimises_its_majorant[False-bregman]",
     ),
     Fault(

@@ -50,13 +50,10 @@ def hyper_gradient(
             axis = 0 if node.potential.separable else None
             return jnp.sum(jax.vmap(each, (axis, 0, 0, 0))(values, states[name], z[name], dual))
 
-        def apart(leaf: Array, axes=z[name].ndim - 1 if node.copies else 0) -> Array:
-            return leaf.reshape(*leaf.shape[:1], *(1,) * (axes - leaf.ndim), *leaf.shape[1:])
-
         def spread(values: Params, node=node, shape=z[name].shape) -> Params:
             if not node.potential.separable:
                 return values
-            return jax.tree.map(lambda leaf: jnp.broadcast_to(apart(leaf), shape), values)
+            return jax.tree.map(lambda leaf: _spread(leaf, shape, node.copies), values)
 
         # With a value for every entry, what pulls at these is summed up in one pass. A sum after a
         # selection: XLA's sums on a CPU take in a difference, whose sides are then written down.
@@ -79,3 +76,9 @@ def hyper_curvature(energy: LiftedEnergy, params: Params, z: States) -> dict[str
             sharing = own[0].size / min(leaf.size for leaf in jax.tree.leaves(params[key]))
             found[key] = jnp.asarray(energy.weight(node.name) * sharing, own.dtype)
     return found
+
+
+def _spread(leaf: Array, shape: tuple[int, ...], copies: int) -> Array:
+    """A hyper-parameter for every entry of a batch; that of a copy broadcasts against its example."""
+    ones = (1,) * (len(shape) - 1 - leaf.ndim) if copies else ()
+    return jnp.broadcast_to(leaf.reshape(*leaf.shape[:1], *ones, *leaf.shape[1:]), shape)
