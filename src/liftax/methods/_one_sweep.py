@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import jax
 from jaxtyping import Array, PRNGKeyArray
 
 from liftax._fusion import once
