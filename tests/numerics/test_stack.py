@@ -25,6 +25,7 @@ from liftax.blocks import (
 from liftax.networks import Network, Node, Stacking, chain, stack
 from liftax.potentials import ElasticNet, GroupSoftThreshold, SoftThreshold
 from liftax.training import Checkpoints
+from liftax.training._stacking import layers
 from tests.exporting.networks import drawn
 from tests.helpers import compiled, quick
 
@@ -252,7 +253,7 @@ def test_a_run_with_stacks_speaks_of_layers(tmp_path) -> None:
     seen = []
 
     def run(epochs: int, **more) -> liftax.Result:
-        return liftax.fit(network, data, method, epochs=epochs, batch_size=8, **more)
+        return liftax.fit(network, data, method, epochs=epochs, batch_size=8, stack=True, **more)
 
     whole = run(2, callback=lambda history, params: seen.append(params.keys()))
     names = [node.name for node in network.nodes]
@@ -264,6 +265,28 @@ def test_a_run_with_stacks_speaks_of_layers(tmp_path) -> None:
     resumed = run(2, checkpoints=Checkpoints(tmp_path, resume=True))
     one, other = jax.device_get((resumed.params, whole.params))
     assert jax.tree.all(jax.tree.map(np.array_equal, one, other))
+
+
+@pytest.mark.parametrize(
+    ("network", "method", "stacks"),
+    [
+        (NETWORKS["chain"], liftax.BlockCoordinateDescent(order=RedBlack()), True),
+        (NETWORKS["chain"], liftax.BlockCoordinateDescent(), False),
+        (liftax.mlp([5, *[4] * 66, 3]), liftax.BlockCoordinateDescent(), True),
+        (NETWORKS["chain"], liftax.Contrastive(optax.sgd(0.1), order=Jacobi()), False),
+        (NETWORKS["unrolled"], liftax.BlockCoordinateDescent(order=Jacobi()), False),
+        (liftax.resnet((5, 4, 1), 8, 9, 3), liftax.BlockCoordinateDescent(), True),
+        (liftax.resnet((5, 4, 1), 8, 9, 3), liftax.Contrastive(optax.sgd(0.1)), True),
+        (
+            liftax.resnet((5, 4, 1), 8, 9, 3),
+            liftax.Contrastive(optax.sgd(0.1), order=RedBlack()),
+            False,
+        ),
+    ],
+)
+def test_stacks_are_the_default_where_they_pay(network, method, stacks) -> None:
+    energy = liftax.LiftedEnergy(network)
+    assert (layers(energy, method, None, None)[1].stacking is not None) == stacks
 
 
 def test_what_is_no_stack() -> None:

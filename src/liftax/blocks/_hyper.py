@@ -79,6 +79,6 @@ def hyper_curvature(energy: LiftedEnergy, params: Params, z: States) -> dict[str
 
 
 def _spread(leaf: Array, shape: tuple[int, ...], copies: int) -> Array:
-    """A hyper-parameter for every entry of a batch; that of a copy broadcasts against its example."""
+    """A hyper-parameter for every entry of a batch; in a stack every copy has its own."""
     ones = (1,) * (len(shape) - 1 - leaf.ndim) if copies else ()
     return jnp.broadcast_to(leaf.reshape(*leaf.shape[:1], *ones, *leaf.shape[1:]), shape)

@@ -1,12 +1,14 @@
 """Whether a run computes with stacks of equal layers, and the way back from them."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import Array
 
-from liftax.blocks import AbstractMetric, Euclidean, GaussSeidel, Jacobi, RedBlack, Solve
-from liftax.methods import AbstractMethod, DualAscent
+from liftax.affine import Stacked
+from liftax.blocks import AbstractMetric, Euclidean, GaussSeidel, Jacobi, RedBlack, Solve, woken
+from liftax.methods import AbstractMethod, Contrastive, DualAscent
 from liftax.networks import Params, Stacking
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement, busiest, node_products
@@ -16,6 +18,9 @@ from liftax.parallel import Placement, busiest, node_products
 _UNEVEN, _LEAST = 1.25, 2**30
 # One after the other few layers are as well parts of the program: their steps take less time.
 _DEEP = 64
+# Convolutions in a loop are worth it with so many products for each number of an activation, as
+# many as eight channels have: else what the loop moves in memory takes longer than what it saves.
+_DENSE = 64
 
 
 class Layers(NamedTuple):
@@ -51,7 +56,7 @@ class Layers(NamedTuple):
 def layers(
     energy: LiftedEnergy, method: AbstractMethod, wish: bool | None, place: Placement | None
 ) -> tuple[LiftedEnergy, Layers]:
-    """The energy that a run minimises: with stacks if wished, by default if the order allows it.
+    """The energy that a run minimises: with stacks if wished, by default if they pay.
 
     A placement that divides layers divides the copies of stacks; without these, nodes are on
     stages.
@@ -62,11 +67,11 @@ def layers(
     parts = 1 if place is None else place.layers
     why = _unsuited(method, parts)
     found = None if wish is False or why else energy.stacked(parts)
-    if found and _one_by_one(method):
-        if found[0].unfolded() is None:
-            why, found = "a node reads a layer in the middle of a run of equal layers", None
-        elif wish is None and sum(map(len, found[1].copies.values())) < _DEEP:
-            found = None
+    in_turn = isinstance(getattr(method, "order", None), GaussSeidel)
+    if found and in_turn and found[0].unfolded() is None:
+        why, found = "a node reads a layer in the middle of a run of equal layers", None
+    if found and wish is None and parts == 1 and not _pays(energy, found[1], method):
+        found = None
     if wish and found is None:
         least = max(4, parts)
         why = why or f"the network has no run of {least} or more equal layers (or pairs of blocks)"
@@ -88,8 +93,24 @@ def divisible(energy: LiftedEnergy, method: AbstractMethod, samples: int, parts:
     return operations >= parts * _LEAST and busiest(network, parts) <= _UNEVEN
 
 
-def _one_by_one(method: AbstractMethod) -> bool:
-    return isinstance(getattr(method, "order", None), GaussSeidel)
+def _pays(energy: LiftedEnergy, stacking: Stacking, method: AbstractMethod) -> bool:
+    """Whether steps with stacks take as little time, or so many layers too long to compile."""
+    stacks = [node for node in stacking.network.nodes if node.copies]
+    looped = [n.name for n in stacks if isinstance(n.affine, Stacked) and not n.affine.batched]
+    # The first sweeps of a phase move the last layers only; those over stacks move all.
+    wakes = (
+        jax.default_backend() == "cpu"
+        and isinstance(method, Contrastive)
+        and bool(woken(energy, method.order))
+    )
+    if looped:
+        products, shapes = node_products(energy.network), energy.network.shapes
+        names = [name for stack in looped for name in stacking.copies[stack]]
+        entries = sum(math.prod(shapes[name]) for name in names)
+        return not wakes and sum(products[name] for name in names) >= _DENSE * entries
+    if isinstance(getattr(method, "order", None), GaussSeidel) or wakes:
+        return sum(node.copies for node in stacks) >= _DEEP
+    return True
 
 
 def _unsuited(method: AbstractMethod, parts: int) -> str | None:
