@@ -178,6 +178,36 @@ def test_a_function_of_two_stages() -> None:
     assert {next(iter(a.sharding.device_set)).id for a in found[0]} == {0, 1}
 
 
+def test_memory_that_is_given_up_is_used_again() -> None:
+    """Two matrices, on two stages, that move in turns; each result has memory of its own."""
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=(4, 4)).astype(np.float32) for _ in range(2)]
+
+    def function(pair: Any) -> Any:
+        first, second = pair
+        first = first / 2 + 1
+        second = first + second
+        return [first, second], second
+
+    meshes = [Mesh(np.array([device]), ("data",)) for device in jax.devices()[:2]]
+    given = ([Leaf(k, weights=True, spent=True) for k in range(2)],)
+    run = Staged(function, (start,), given, lambda _: ([Leaf(0), Leaf(1)], Leaf(1)), meshes)
+    pair: Any = start
+    before: Any = []
+    for _ in range(3):
+        before = pair
+        pair, last = run(pair)
+        np.testing.assert_array_equal(last, pair[1])
+    assert all(array.is_deleted() for array in before)
+    first, second = start
+    for _ in range(3):
+        first = first / 2 + 1
+        second = first + second
+    np.testing.assert_allclose(pair[0], first, rtol=1e-6)
+    np.testing.assert_allclose(pair[1], second, rtol=1e-6)
+    assert not last.is_deleted()
+
+
 def test_stages_of_operations_are_the_best_of_all() -> None:
     """Against every choice, on random graphs of six operations and three stages."""
     rng = np.random.default_rng(0)

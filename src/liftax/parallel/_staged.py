@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from liftax.parallel._cut import stages_of
 from liftax.parallel._flat import NONE, SHARED, Given, Operation, computed, flat
-from liftax.parallel._passing import absent, awaited, crossing, here, moved, passed, processes
-from liftax.parallel._placement import DATA
+from liftax.parallel._passing import absent, awaited, crossing, here, moved, passed
+from liftax.parallel._programs import Program, Specs, axis_of, compiled, spec_of
 
 
 class Leaf(NamedTuple):
@@ -23,11 +23,13 @@ class Leaf(NamedTuple):
         stage: None for arguments that all stages are given, and for results on any of them.
         spec: how it is divided there.
         weights: whether it belongs to parameters, see `flat`.
+        spent: whether a call may overwrite the argument, which nobody else has then.
     """
 
     stage: int | None
     spec: PartitionSpec = PartitionSpec()
     weights: bool = False
+    spent: bool = False
 
 
 class Sent(NamedTuple):
@@ -36,24 +38,6 @@ class Sent(NamedTuple):
     start: int
     end: int
     size: int
-
-
-class _Program(NamedTuple):
-    """What a stage computes at a time.
-
-    Attributes:
-        stage: of it.
-        inputs: values.
-        outputs: values.
-        run: the compiled function.
-        last: values that nothing needs afterwards.
-    """
-
-    stage: int
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    run: Callable[..., Any]
-    last: tuple[int, ...]
 
 
 class Staged:
@@ -97,16 +81,10 @@ class Staged:
         self._origin = dict(zip(self._flat.inputs, given_on, strict=True))
         stages = stages_of(self._flat, given_on, wanted_on, len(meshes))
         self._programs = self._plan(stages)
-        of_inputs = zip(self._flat.inputs, self._given, strict=True)
-        self._specs = {value: leaf.spec for value, leaf in of_inputs}
-        if meshes[0].size == 1:
-            ends = zip(self._flat.outputs, self._wanted, strict=True)
-            specs = {v: leaf.spec for v, leaf in ends if isinstance(v, int)}
-            everything = range(len(self._flat.kinds))
-            self._specs |= {v: specs.get(v, PartitionSpec()) for v in everything}
+        self._runs: dict[tuple[int, ...], tuple[list[Any], Specs]] = {}
         self._held: dict[tuple[int, int], tuple[Array, Array]] = {}
 
-    def _plan(self, stages: list[int]) -> list[_Program]:
+    def _plan(self, stages: list[int]) -> list[Program]:
         """Programs by level and stage, in the order in which they start."""
         found, ends = self._flat, self._flat.outputs
         origin = self._origin
@@ -126,16 +104,22 @@ class Staged:
         needed = {v for v in ends if isinstance(v, int)}
         specs = {v: e for v, e in zip(ends, self._wanted, strict=True) if isinstance(v, int)}
         programs = []
-        for place, ((_, stage), piece) in enumerate(zip(order, pieces, strict=True)):
+        for place, ((level, stage), piece) in enumerate(zip(order, pieces, strict=True)):
             made = [v for operation in piece for v in operation.outputs]
             kept = [v for v in made if self._origin[v] == stage]
             kept = [v for v in kept if v in needed or last.get(v, place) > place]
             where = [self._sharding(stage, specs.get(v)) for v in kept]
             run = functools.partial(_run, piece, taken[place], kept, found.constants)
             done = [v for v in taken[place] if last[v] == place and v not in needed]
-            given = (stage, tuple(taken[place]), tuple(kept))
-            programs.append(_Program(*given, jax.jit(run, out_shardings=where), tuple(done)))
+            given = (level, stage, tuple(taken[place]), tuple(kept), tuple(where), run)
+            programs.append(Program(*given, tuple(done), self._spent(done)))
         return programs
+
+    def _spent(self, done: Sequence[int]) -> tuple[int, ...]:
+        """Of values that nothing needs any more those whose memory a program may use."""
+        of_inputs = zip(self._flat.inputs, self._given, strict=True)
+        kept = {value for value, leaf in of_inputs if not leaf.spent}
+        return tuple(v for v in done if v not in kept and self._origin[v] != SHARED)
 
     def _sharding(self, stage: int, leaf: Leaf | None) -> NamedSharding | None:
         mesh = self.meshes[stage]
@@ -143,25 +127,32 @@ class Staged:
             return None  # as the compiler likes
         return NamedSharding(mesh, PartitionSpec() if leaf is None else leaf.spec)
 
-    @functools.cached_property
-    def _pairs(self) -> set[tuple[int, int]]:
-        """Values and the stages that they are brought to."""
+    @property
+    def sent(self) -> list[Sent]:
+        """What goes from one stage to another in a call."""
         pairs = {(v, program.stage) for program in self._programs for v in program.inputs}
         ends = zip(self._flat.outputs, self._wanted, strict=True)
         placed = {(v, leaf.stage) for v, leaf in ends if isinstance(v, int)}
         pairs |= {(v, stage) for v, stage in placed if stage is not None}
-        return {(v, end) for v, end in pairs if self._origin[v] not in (SHARED, end)}
-
-    @property
-    def sent(self) -> list[Sent]:
-        """What goes from one stage to another in a call."""
         kinds, origin = self._flat.kinds, self._origin
         return sorted(
-            Sent(origin[v], end, kinds[v].size * kinds[v].dtype.itemsize) for v, end in self._pairs
+            Sent(origin[v], end, kinds[v].size * kinds[v].dtype.itemsize)
+            for v, end in pairs
+            if origin[v] not in (SHARED, end)
         )
+
+    def compile(self, *arguments: Any) -> tuple[list[Any], Specs]:
+        """The programs for arguments that lie like these, and how all values are divided."""
+        axes = tuple(map(_axis, jax.tree.leaves(arguments)))
+        if axes not in self._runs:
+            given = zip(self._flat.inputs, map(spec_of, axes), strict=True)
+            kinds = self._flat.kinds
+            self._runs[axes] = compiled(self._programs, kinds, self.meshes, dict(given))
+        return self._runs[axes]
 
     def __call__(self, *arguments: Any) -> Any:
         """The results, each on its stage."""
+        runs, specs = self.compile(*arguments)
         inputs = dict(zip(self._flat.inputs, jax.tree.leaves(arguments), strict=True))
         # None for what lies in other processes only.
         have: dict[int, dict[int, Any]] = {}
@@ -176,30 +167,37 @@ class Staged:
             if stage not in known and origin == SHARED:
                 known[stage] = self._copied(value, inputs[value], stage)
             elif stage not in known:
-                known[stage] = self._sent(value, known[origin], stage)
+                known[stage] = self._sent(value, known[origin], stage, specs[value])
             return known[stage]
 
-        for program in self._programs:
+        for program, run in zip(self._programs, runs, strict=True):
             given = [at(value, program.stage) for value in program.inputs]
-            own = here(self.meshes[program.stage])
-            out = program.run(*given) if own else [None] * len(program.outputs)
+            out = [None] * len(program.outputs) if run is None else run(*given)
             if self.meshes[program.stage].size > 1:
                 awaited(out)
-            self._agree(program, out)
             for value, array in zip(program.outputs, out, strict=True):
                 have[value] = {program.stage: array}
             for value in program.last:
                 del have[value]
-        found = []
+        return jax.tree.unflatten(self._tree, self._results(at))
+
+    def _results(self, at: Callable[[int, int], Any]) -> list[Any]:
+        """What the function returns, no array of it twice."""
+        found, known = [], set()
         for value, leaf in zip(self._flat.outputs, self._wanted, strict=True):
-            if isinstance(value, int):
-                stage = max(self._origin[value], 0) if leaf.stage is None else leaf.stage
-                array = at(value, stage)
-                where = NamedSharding(self.meshes[stage], leaf.spec)
-                found.append(absent(self._flat.kinds[value], where) if array is None else array)
-            else:
+            if not isinstance(value, int):
                 found.append(np.asarray(value.val, value.aval.dtype))
-        return jax.tree.unflatten(self._tree, found)
+                continue
+            stage = max(self._origin[value], 0) if leaf.stage is None else leaf.stage
+            array = at(value, stage)
+            if array is None:
+                where = NamedSharding(self.meshes[stage], leaf.spec)
+                found.append(absent(self._flat.kinds[value], where))
+            else:
+                # Each may be overwritten by itself.
+                found.append(jnp.copy(array) if (value, stage) in known else array)
+            known.add((value, stage))
+        return found
 
     def _copied(self, value: int, array: Any, stage: int) -> Array | None:
         """What all stages know, as it was copied before if it is the same array."""
@@ -211,26 +209,14 @@ class Staged:
             self._held[value, stage] = held
         return held[1]
 
-    def _sent(self, value: int, array: Array | None, stage: int) -> Array | None:
+    def _sent(
+        self, value: int, array: Array | None, stage: int, spec: PartitionSpec
+    ) -> Array | None:
         """A value from where it was made on another stage."""
         ends = self.meshes[self._origin[value]], self.meshes[stage]
         if crossing(*ends):
-            return passed(array, self._flat.kinds[value], self._specs[value], ends)
+            return passed(array, self._flat.kinds[value], spec, ends)
         return None if array is None else moved(array, ends[1])
-
-    def _agree(self, program: _Program, out: list[Any]) -> None:
-        """Once, how values that go to other processes are divided: the compiler's choice."""
-        mesh = self.meshes[program.stage]
-        crossed = {v for v, end in self._pairs if crossing(mesh, self.meshes[end])}
-        new = [v for v in program.outputs if v in crossed and v not in self._specs]
-        if mesh.size > 1 and new:
-            known = dict(zip(program.outputs, out, strict=True))
-            axes = np.array([_axis(known[v]) for v in new], np.int32)
-            first = jax.process_index() == processes(mesh)[0]
-            axes = np.asarray(multihost_utils.broadcast_one_to_all(axes, is_source=first))
-            for value, axis in zip(new, axes, strict=True):
-                divided = PartitionSpec(*[None] * int(axis), DATA)
-                self._specs[value] = PartitionSpec() if axis < 0 else divided
 
 
 def _levels(
@@ -251,12 +237,11 @@ def _levels(
     return groups
 
 
-def _axis(array: Array | None) -> int:
-    """The axis of an array that is divided, -1 if none is."""
-    if array is None or not isinstance(array.sharding, NamedSharding):
-        return -1
-    found = [k for k, names in enumerate(array.sharding.spec) if names in (DATA, (DATA,))]
-    return found[0] if found else -1
+def _axis(array: Any) -> int:
+    """The axis of an argument that is divided, -1 if none is; see `moved`."""
+    if isinstance(array, jax.Array) and isinstance(array.sharding, NamedSharding):
+        return axis_of(array.sharding.spec)
+    return -1
 
 
 def _leaves(tree: Any) -> list[Leaf]:

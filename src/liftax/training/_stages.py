@@ -73,7 +73,7 @@ class Stages:
         return eqx.combine(self._told(problem, run(*given)), rest[0])
 
     def advance(self, work: tuple[Problem, Span], carry: Carry) -> Carry:
-        """As the engine's; without any step, one is computed in vain, so that all is compiled."""
+        """As the engine's; without any step the programs are compiled only."""
         problem, span = work
         arrays, rest = eqx.partition(carry, eqx.is_array)
         given = (problem.x, problem.y, span.order, _key_data(span.key))
@@ -81,7 +81,7 @@ class Stages:
         ticks = [np.array([t, first], np.int32) for t in range(start, max(stop, start + 1))]
         program = self._step(problem, span.size, rest, (arrays, *given, ticks[0]))
         if start == stop:
-            jax.block_until_ready(program(arrays, *given, ticks.pop()))
+            program.compile(arrays, *given, ticks.pop())
         for tick in ticks:
             arrays = self._told(problem, program(arrays, *given, tick))
         return eqx.combine(arrays, rest)
@@ -107,7 +107,8 @@ class Stages:
         def lies(carry: Any) -> Any:
             return self._carry(problem, carry)
 
-        where = (lies(given[0]), *[Leaf(None)] * 5)
+        own = jax.tree.map(lambda leaf: leaf._replace(spent=True), lies(given[0]), is_leaf=_is_leaf)
+        where = (own, *[Leaf(None)] * 5)
         name = "step" if problem.reported else "unreported step"
         return self._program(name, step, given, where, lies)
 
@@ -147,8 +148,7 @@ class Stages:
     def cleared(self, totals: Totals) -> Totals:
         """Zeros, for the next epoch."""
         where = NamedSharding(self.meshes[-1], PartitionSpec())
-        zero = self.place.put(np.zeros((), totals.loss.dtype), where)
-        return Totals(zero, zero)
+        return jax.tree.map(lambda t: self.place.put(np.zeros((), t.dtype), where), totals)
 
     def laid(self, problem: Problem, tree: Carry) -> Carry:
         """A carry from the host on the stages."""
@@ -162,7 +162,9 @@ class Stages:
     def plain(self, params: Params) -> Params:
         """Parameters for the user, on all devices."""
         place = self.place
-        return jax.tree.map(lambda p: place.put(p, place.everywhere), fetched(params))
+        # Copies: the next step is given the memory that these may be views of.
+        whole = jax.tree.map(np.array, fetched(params))
+        return jax.tree.map(lambda p: place.put(p, place.everywhere), whole)
 
     def _own(self, problem: Problem, x: Array, y: Array) -> Problem:
         """With these samples, and nothing computed for nodes of several stages together."""
@@ -174,7 +176,7 @@ class Stages:
         if not any(crossing(first, mesh) for mesh in rest):
             return carry
         leaves, structure = jax.tree.flatten(carry)
-        where = jax.tree.leaves(self._carry(problem, carry), is_leaf=lambda w: isinstance(w, Leaf))
+        where = jax.tree.leaves(self._carry(problem, carry), is_leaf=_is_leaf)
         free = [place for place, leaf in enumerate(where) if leaf.stage is None]
         for place, array in zip(free, fetched([leaves[k] for k in free]), strict=True):
             leaves[place] = jnp.asarray(array)
@@ -231,6 +233,10 @@ def stages_for(energy: LiftedEnergy, given: Layers, place: Placement | None) -> 
     if place is None or place.layers == 1 or given.stacking is not None:
         return None
     return Stages(energy, place)
+
+
+def _is_leaf(leaf: Any) -> bool:
+    return isinstance(leaf, Leaf)
 
 
 def _is_shape(leaf: Any) -> bool:
