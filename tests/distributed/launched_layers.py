@@ -94,8 +94,8 @@ class Counted:
         return found
 
 
-def main(folder: Path, name: str, method: str, grid: str) -> None:
-    """20 steps, from the checkpoint after 8 of them; layers over processes for a grid like 4x2'."""
+def main(folder: Path, name: str, method: str, grid: str, *epochs: str) -> None:
+    """So many steps each time; layers over processes for a grid like 4x2'."""
     sizes = [int(n) for n in grid.rstrip("'").split("x")]
     devices = np.array(jax.devices()[: sizes[0] * sizes[1]])
     over = grid.endswith("'")
@@ -103,9 +103,9 @@ def main(folder: Path, name: str, method: str, grid: str) -> None:
         devices.reshape(sizes[::-1]).T if over else devices.reshape(sizes), ("data", "layer")
     )
     counted = Counted()
-    for epochs in (8, 20):
-        saved = liftax.Checkpoints(folder / "saved", resume=True)
-        result = train(name, method, epochs, mesh=mesh, checkpoints=saved)
+    saved = liftax.Checkpoints(folder / "saved", resume=True)
+    for count in map(int, epochs or ("8", "20")):
+        result = train(name, method, count, mesh=mesh, checkpoints=saved)
     own = np.array([counted.bytes])
     total = int(np.sum(multihost_utils.process_allgather(own)))
     samples = 32 if METHODS[method].full_batch else 16

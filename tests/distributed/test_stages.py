@@ -313,30 +313,36 @@ def test_validation_and_prediction_with_stages() -> None:
     np.testing.assert_allclose(found.predict(x), whole.predict(x), rtol=1e-4)
 
 
-# Samples over the processes, and layers: in order, and with two parts of the samples in each.
+# Processes and their devices; samples over the processes, and layers: in order, and with two parts
+# of the samples in each.
 LAUNCHED = [
-    ("cnn", "red-black", 4, "2x4"),
-    ("cnn", "red-black", 2, "1x4"),
-    ("cnn", "contrastive", 4, "2x4'"),
-    ("mlp", "red-black", 4, "1x8"),
-    ("mlp", "sweep", 2, "2x2'"),
-    ("resnet", "red-black", 4, "1x8"),
-    ("resnet", "sweep", 2, "1x4"),
-    ("pnn", "red-black", 4, "2x4'"),
-    ("learnt", "sweep", 2, "1x4"),
+    ("cnn", "red-black", (2, 4), "2x4"),
+    ("cnn", "red-black", (2, 2), "1x4"),
+    ("cnn", "contrastive", (2, 4), "2x4'"),
+    ("mlp", "red-black", (2, 4), "1x8"),
+    ("mlp", "red-black", (4, 1), "2x2"),
+    ("mlp", "sweep", (2, 2), "2x2'"),
+    ("resnet", "red-black", (2, 4), "1x8"),
+    ("resnet", "sweep", (2, 2), "1x4"),
+    ("pnn", "red-black", (2, 4), "2x4'"),
+    ("learnt", "sweep", (2, 2), "1x4"),
 ]
 
 
+def launch(folder: Path, sizes: tuple[int, int], *arguments: str) -> None:
+    script = Path(__file__).with_name("launched_layers.py")
+    command = [sys.executable, "-m", "liftax.cli", "launch", "-n", f"{sizes[0]}"]
+    command += ["--devices-per-process", f"{sizes[1]}", str(script), "--", str(folder)]
+    subprocess.run([*command, *arguments], check=True, timeout=500)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("network", "method", "devices", "grid"), LAUNCHED)
-def test_two_processes_divide_what_differs(
-    tmp_path: Path, network: str, method: str, devices: int, grid: str
+@pytest.mark.parametrize(("network", "method", "sizes", "grid"), LAUNCHED)
+def test_processes_divide_what_differs(
+    tmp_path: Path, network: str, method: str, sizes: tuple[int, int], grid: str
 ) -> None:
     """From a checkpoint that each wrote its part of; as many bytes are passed on as are counted."""
-    script = Path(__file__).with_name("launched_layers.py")
-    command = [sys.executable, "-m", "liftax.cli", "launch", "-n", "2"]
-    arguments = ["--devices-per-process", f"{devices}", str(script), "--", str(tmp_path)]
-    subprocess.run([*command, *arguments, network, method, grid], check=True, timeout=400)
+    launch(tmp_path, sizes, network, method, grid)
     whole = launched_layers.train(network, method, 20)
     one, other = np.load(tmp_path / "found.npy"), launched_layers.flat(whole.params)
     assert np.linalg.norm(one - other) < 1e-5 * np.linalg.norm(other)
@@ -345,3 +351,17 @@ def test_two_processes_divide_what_differs(
     assert counted > 0
     if grid.startswith("1x"):
         assert passed == counted
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_stages_of_other_processes(tmp_path: Path) -> None:
+    """Four stages in two processes, two in one, none, and four with samples divided in two."""
+    launch(tmp_path, (2, 2), "cnn", "red-black", "1x4", "5")
+    saved = liftax.Checkpoints(tmp_path / "saved", resume=True)
+    launched_layers.train("cnn", "red-black", 10, mesh=place((1, 2)), checkpoints=saved)
+    launched_layers.train("cnn", "red-black", 15, checkpoints=saved)
+    launch(tmp_path, (2, 4), "cnn", "red-black", "2x4'", "20")
+    whole = launched_layers.train("cnn", "red-black", 20)
+    one, other = np.load(tmp_path / "found.npy"), launched_layers.flat(whole.params)
+    assert np.linalg.norm(one - other) < 1e-5 * np.linalg.norm(other)
+    np.testing.assert_allclose(np.load(tmp_path / "rows.npy"), launched_layers.rows(whole), 2e-5)
