@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from liftax._fusion import apart
 from liftax.networks import Params, States, potential_key
 from liftax.objectives import LiftedEnergy, scaled
 from liftax.potentials import Ball, Clip
@@ -55,10 +56,9 @@ def hyper_gradient(
                 return values
             return jax.tree.map(lambda leaf: _spread(leaf, shape, node.copies), values)
 
-        # With a value for every entry, what pulls at these is summed up in one pass. A sum after a
-        # selection: XLA's sums on a CPU take in a difference, whose sides are then written down.
+        # With a value for every entry, what pulls at these is summed up in one pass.
         values, pull = jax.vjp(spread, params[key])
-        slope = jax.tree.map(lambda g: jnp.where(g == 0, 0, g), jax.grad(value)(values))
+        slope = jax.tree.map(apart, jax.grad(value)(values))
         scale = scaled(energy.weight(name), jnp.asarray(factor / len(z[name]), z[name].dtype))
         found[key] = jax.tree.map(lambda g, c=scale: c * g, pull(slope)[0])
     return found

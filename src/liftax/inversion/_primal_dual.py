@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from liftax._fusion import once
+from liftax._fusion import apart, once
 from liftax._iterate import repeat, until
 from liftax.inversion._data import DataTerm
 from liftax.inversion._data_step import AbstractDataStep, ProximalData, Steps
@@ -231,7 +231,7 @@ class _Problem:
         total = alpha * sum(values, zero)
         # B(y, z) + F*(p) - <p, z> = B(y + p, z).
         gap = alpha * sum(gaps, zero) + self.data.value(self.aim + at.p, at.z)
-        r = self.pull(at)
+        r = apart(self.pull(at))
         far = jnp.maximum(2 * jnp.linalg.norm(at.x), jnp.asarray(math.sqrt(at.x.size), r.dtype))
         radius = far if self.solver.radius is None else jnp.asarray(self.solver.radius, r.dtype)
         rest = radius * jnp.linalg.norm(r + own)
