@@ -401,6 +401,24 @@ STAGES = [
         "training/_engine.py",
         "if problem.reported:",
         "if True:",
-        f"{STAGE}a_step_of_descent_passes_four_activations_a_border[order0]",
+        f"{STAGE}a_step_of_descent_passes_four_activations_a_border[differ]",
+    ),
+    Fault(
+        "blocks/_curvature.py",
+        "(thin, node.stage)",
+        "(thin,)",
+        f"{STAGE}a_step_of_descent_passes_four_activations_a_border[equal]",
+    ),
+    Fault(
+        "parallel/_staged.py",
+        "jnp.copy(array) if (value, stage) in known else array",
+        "array",
+        f"{STAGE}memory_that_is_given_up_is_used_again",
+    ),
+    Fault(
+        "parallel/_programs.py",
+        "donate_argnums=spent",
+        "donate_argnums=()",
+        f"{STAGE}memory_that_is_given_up_is_used_again",
     ),
 ]

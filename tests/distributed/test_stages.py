@@ -193,19 +193,20 @@ def test_memory_that_is_given_up_is_used_again() -> None:
     given = ([Leaf(k, weights=True, spent=True) for k in range(2)],)
     run = Staged(function, (start,), given, lambda _: ([Leaf(0), Leaf(1)], Leaf(1)), meshes)
     pair: Any = start
-    before: Any = []
+    before, seen = [], []
     for _ in range(3):
         before = pair
         pair, last = run(pair)
         np.testing.assert_array_equal(last, pair[1])
+        seen.append(last)
     assert all(array.is_deleted() for array in before)
+    assert not any(array.is_deleted() for array in seen)
     first, second = start
     for _ in range(3):
         first = first / 2 + 1
         second = first + second
     np.testing.assert_allclose(pair[0], first, rtol=1e-6)
     np.testing.assert_allclose(pair[1], second, rtol=1e-6)
-    assert not last.is_deleted()
 
 
 def test_stages_of_operations_are_the_best_of_all() -> None:
