@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -263,3 +264,8 @@ def test_misuse_is_named() -> None:
         train(network, method, 3)
     with pytest.raises(ValueError, match="batch_size: 3 samples cannot be divided among 2"):
         step_traffic(network, method, 3, Placement(mesh(2)))
+    # Every second device of each of two processes.
+    devices = np.array([SimpleNamespace(process_index=k % 2) for k in range(4)])
+    mixed: Any = SimpleNamespace(mesh=SimpleNamespace(devices=devices, axis_names=("data",)))
+    with pytest.raises(ValueError, match=r"the devices of process 0 in the places \[0, 2\] of its"):
+        Placement.check_rows(mixed)

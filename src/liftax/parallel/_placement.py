@@ -34,8 +34,7 @@ class Placement:
         why: what `choose_placement` says of its choice.
 
     Raises:
-        ValueError: for a mesh without that axis, or where the samples of a process do not follow
-            one another.
+        ValueError: for a mesh without that axis.
     """
 
     mesh: Mesh
@@ -48,17 +47,6 @@ class Placement:
                 f'mesh has the axes {self.mesh.axis_names}, none of them "data"; make it by '
                 'jax.sharding.Mesh(jax.devices(), ("data",))'
             )
-        places = np.moveaxis(self.mesh.devices, self.mesh.axis_names.index(DATA), 0)
-        own: dict[int, list[int]] = {}
-        for place, devices in enumerate(places):
-            for process in {device.process_index for device in np.ravel(devices)}:
-                own.setdefault(process, []).append(place)
-        for process, found in own.items():
-            if found[-1] - found[0] >= len(found):
-                raise ValueError(
-                    f"mesh has the devices of process {process} in the places {found} of its axis "
-                    '"data"; let them follow one another, as in jax.devices()'
-                )
         # Explicit axes, jax.make_mesh's default, would ask every operation for its placement.
         object.__setattr__(self, "mesh", Mesh(self.mesh.devices, self.mesh.axis_names))
 
@@ -118,6 +106,25 @@ class Placement:
         return jax.make_array_from_callback(
             array.shape, sharding, lambda index: np.asarray(array[index], dtype), dtype=dtype
         )
+
+    def check_rows(self) -> None:
+        """Whether the samples of each process follow one another, so that files can hold them.
+
+        Raises:
+            ValueError: if not.
+        """
+        places = np.moveaxis(self.mesh.devices, self.mesh.axis_names.index(DATA), 0)
+        own: dict[int, list[int]] = {}
+        for place, devices in enumerate(places):
+            for process in {device.process_index for device in np.ravel(devices)}:
+                own.setdefault(process, []).append(place)
+        for process, found in own.items():
+            if found[-1] - found[0] >= len(found):
+                raise ValueError(
+                    f"mesh has the devices of process {process} in the places {found} of its axis "
+                    '"data"; for checkpoints and stream let them follow one another, as in '
+                    "jax.devices()"
+                )
 
     def check(self, samples: int, argument: str) -> None:
         """Whether so many samples can be divided.

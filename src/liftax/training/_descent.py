@@ -96,6 +96,8 @@ class StreamedDescent:
         if why:
             raise ValueError(f"stream: {why}; leave stream away, so that all samples are held")
         assert isinstance(method, BlockCoordinateDescent)
+        if source.place is not None:
+            source.place.check_rows()
         self.rules = Rules(energy, method, products, place=source.place)
         self.source, self.rows = source, rows
         self._folder = tempfile.mkdtemp(prefix="liftax-")

@@ -26,11 +26,16 @@ class Saver:
         keep: how many complete ones stay.
         fingerprint: of the run.
         place: of the arrays.
+
+    Raises:
+        ValueError: where the samples of a process do not follow one another.
     """
 
     def __init__(self, folder: str | Path, keep: int, fingerprint: str, place: Placement | None):
         self.folder, self.keep = Path(folder), keep
         self.fingerprint, self.place = fingerprint, place
+        if place is not None:
+            place.check_rows()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         word = np.frombuffer(secrets.token_bytes(4), np.uint32)
