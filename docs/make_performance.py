@@ -123,6 +123,25 @@ def depth(found: dict[str, Any]) -> str:
     return text + "\n![Milliseconds a step against depth](images/performance-depth.png)\n"
 
 
+def stacks(found: dict[str, Any]) -> str:
+    """Steps with equal layers as stacks and apart."""
+    rows = [
+        [
+            network,
+            order,
+            kept,
+            f"{r['milliseconds']:.3g}",
+            f"{r['over_layers']:.2f}",
+            *(f"{r[key]:.1f}" for key in ("compile_seconds", "start_seconds", "mebibytes")),
+        ]
+        for network, orders in found["results"].items()
+        for order, both in orders.items()
+        for kept, r in both.items()
+    ]
+    head = ["network", "order", "kept as", "ms a step", "/ layers", "compile s", "start s", "MiB"]
+    return table(head, rows)
+
+
 def _against_depth(
     axes: Any, runs: dict[str, Any], unit: str, head: list[str], sparse: bool = True
 ) -> str:
@@ -257,6 +276,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "step_cost": ("One sweep, against back-propagation", step_cost),
     "time_to_result": ("Seconds to a result", time_to_result),
     "depth": ("Depth", depth),
+    "stacks": ("Stacks of layers", stacks),
     "limits": ("Near the limit", limits),
     "gpu": ("On a GPU", gpu),
     "products": ("Products in bfloat16", products),

@@ -296,7 +296,7 @@ def _power(
         if gram.stack:
             run, shape = gram.stack.over(run, (gram.axes, 0)), (gram.stack.copies,)
         if len(group) > 1:
-            run, shape = jax.vmap(run), (len(group),)
+            run, shape = Stacked(gram.kind[0], len(group), ()).over(run, (0, 0)), (len(group),)
             given = _stacked([(operators[name].data, vectors[name]) for name in group])
         runs.append(run)
         data.append(given[0])

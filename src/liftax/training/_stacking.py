@@ -107,7 +107,8 @@ def _pays(energy: LiftedEnergy, stacking: Stacking, method: AbstractMethod) -> b
         products, shapes = node_products(energy.network), energy.network.shapes
         names = [name for stack in looped for name in stacking.copies[stack]]
         entries = sum(math.prod(shapes[name]) for name in names)
-        return not wakes and sum(products[name] for name in names) >= _DENSE * entries
+        if wakes or sum(products[name] for name in names) < _DENSE * entries:
+            return False
     if isinstance(getattr(method, "order", None), GaussSeidel) or wakes:
         return sum(node.copies for node in stacks) >= _DEEP
     return True

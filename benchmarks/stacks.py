@@ -1,0 +1,87 @@
+"""Steps of block descent with equal layers as stacks, and with each layer apart.
+
+For kinds of layers: convolutions in a row and in residual blocks, dense layers, unrolled networks
+with learnt thresholds or fixed ones. Milliseconds a step, the seconds that tracing and compiling
+take, of the step and of the start, and the memory that the step's program holds at its peak.
+
+    python benchmarks/stacks.py [runs/bench/stacks.json] [--rounds 5] [--layers 40]
+"""
+
+import argparse
+from typing import Any
+
+import numpy as np
+from _report import Arguments, finish, in_turn, median_ratio, pinned
+from _steps import Step
+
+import liftax
+from liftax.affine import Convolution, Dense, Mean
+from liftax.blocks import GaussSeidel, RedBlack
+from liftax.networks import Network, chain, ddfb, fixed, lista
+
+ORDERS = {"red-black": RedBlack(), "Gauss-Seidel": GaussSeidel()}
+KEPT = {"layers": False, "stacks": True}
+
+
+def networks(layers: int) -> dict[str, tuple[Network, int]]:
+    """By label: a network and the size of a mini-batch."""
+
+    def convolutions(channels: int) -> Network:
+        own = (Convolution(channels, gain=2**0.5), "relu")
+        return chain(
+            (16, 16, channels), [own] * layers + [(Mean(), "identity"), (Dense(10), "softmax")]
+        )
+
+    half = layers // 2
+    return {
+        f"{layers} convolutions, 16 channels of 16x16": (convolutions(16), 16),
+        f"{layers} convolutions, 4 channels of 16x16": (convolutions(4), 16),
+        f"{half} residual blocks, 16 channels of 16x16": (
+            liftax.resnet((16, 16, 3), 16, half, 10),
+            16,
+        ),
+        f"{layers} dense layers of 64": (liftax.mlp([64] * (layers + 1) + [10]), 128),
+        f"LISTA, K = {half}, 256 to 512": (lista(256, 512, half), 128),
+        f"DDFB, K = {half}, 64 features of 40x40": (
+            fixed(ddfb((40, 40, 1), 64, half, interval=None)),
+            4,
+        ),
+    }
+
+
+def measured(network: Network, size: int, order: Any, rounds: int) -> dict[str, Any]:
+    """Both ways in turn."""
+    method = liftax.BlockCoordinateDescent(order=order)
+    steps = {kept: Step(network, method, size, stack=stack) for kept, stack in KEPT.items()}
+    seconds = in_turn({kept: step.seconds for kept, step in steps.items()}, rounds)
+    return {
+        kept: {
+            "milliseconds": 1e3 * float(np.median(seconds[kept])),
+            "over_layers": median_ratio(seconds[kept], seconds["layers"]),
+            "compile_seconds": step.compile,
+            "start_seconds": step.start,
+            "mebibytes": step.peak / 2**20,
+        }
+        for kept, step in steps.items()
+    }
+
+
+def main(given: Arguments, layers: int) -> None:
+    """One network after the other."""
+    pinned(given)
+    results: dict[str, Any] = {}
+    for label, (network, size) in networks(layers).items():
+        for name, order in ORDERS.items():
+            found = results.setdefault(label, {})[name] = measured(
+                network, size, order, given.rounds
+            )
+            for kept, row in found.items():
+                figures = ", ".join(f"{k} {v:.3g}" for k, v in row.items())
+                print(f"{label}, {name}, {kept}: {figures}", flush=True)
+            finish(given, {"results": results})
+
+
+if __name__ == "__main__":
+    more = argparse.ArgumentParser(add_help=False)
+    more.add_argument("--layers", type=int, default=40)
+    main(*Arguments.parsed(__doc__, "stacks", more))
