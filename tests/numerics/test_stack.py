@@ -62,6 +62,7 @@ STACKED = {
     "softmax": [("layer2", 4), ("layer3", 4)],
     "unrolled": [(name, 4) for name in ("p1", "u2", "p2", "u3")],
 }
+CHANNELS = liftax.resnet((5, 4, 1), 8, 9, 3)
 FAST = quick(NETWORKS, "chain", "shortcuts", "tied", "pictures")
 
 
@@ -275,13 +276,9 @@ def test_a_run_with_stacks_speaks_of_layers(tmp_path) -> None:
         (liftax.mlp([5, *[4] * 66, 3]), liftax.BlockCoordinateDescent(), True),
         (NETWORKS["chain"], liftax.Contrastive(optax.sgd(0.1), order=Jacobi()), False),
         (NETWORKS["unrolled"], liftax.BlockCoordinateDescent(order=Jacobi()), False),
-        (liftax.resnet((5, 4, 1), 8, 9, 3), liftax.BlockCoordinateDescent(), True),
-        (liftax.resnet((5, 4, 1), 8, 9, 3), liftax.Contrastive(optax.sgd(0.1)), True),
-        (
-            liftax.resnet((5, 4, 1), 8, 9, 3),
-            liftax.Contrastive(optax.sgd(0.1), order=RedBlack()),
-            False,
-        ),
+        (CHANNELS, liftax.BlockCoordinateDescent(order=Jacobi()), True),
+        (CHANNELS, liftax.BlockCoordinateDescent(), False),
+        (CHANNELS, liftax.Contrastive(optax.sgd(0.1), order=RedBlack()), False),
     ],
 )
 def test_stacks_are_the_default_where_they_pay(network, method, stacks) -> None:

@@ -85,11 +85,10 @@ def fit(
         stack: whether equal layers are kept as stacks, see `networks.stack`: the same steps (but
             for the random numbers that step sizes start from) in a program whose size and time to
             compile do not grow with depth. None does so where steps then take no longer: in the
-            orders `Jacobi` and `RedBlack` of `BlockCoordinateDescent`, which update all layers of a
-            stack by one batched product, and for convolutions of eight channels and more, which a
-            loop goes through, in any order; else from 64 layers on, convolutions left out: in the
-            order `GaussSeidel`, which goes from layer to layer in a loop, and for `Contrastive`,
-            which from a forward pass moves the last layers only for some sweeps.
+            orders `Jacobi` and `RedBlack`, which update all layers of a stack by one batched
+            product, convolutions (of eight channels and more) in a loop; from 64 layers on in the
+            order `GaussSeidel`, which goes from layer to layer in a loop, and on CPUs for
+            `Contrastive`, which from a forward pass moves the last layers only for some sweeps.
         mesh: devices that divide the work: a `jax.sharding.Mesh` with an axis ``"data"``, along
             which each batch is divided (of full-batch methods all samples and their activations),
             and perhaps an axis ``"layer"``, along which layers are; a `Placement` to divide
