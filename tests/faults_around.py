@@ -334,6 +334,18 @@ STACKS = [
         f"{NUMERICS}stack.py::test_copies_are_met_as_layers_are[step0-tied]",
     ),
     Fault(
+        "blocks/_copies.py",
+        "theta = {**_taken({key: params[key] for key in learnt}, self.ends, 0), **theta}",
+        "theta = {**theta, **_taken({key: params[key] for key in learnt}, self.ends, 0)}",
+        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[pictures-order7-step7]",
+    ),
+    Fault(
+        "networks/_node.py",
+        "each = jax.vmap(lambda own, *given: function(self.learnt(own).potential, *given))",
+        "each = jax.vmap(lambda _, *given: function(self.potential, *given))",
+        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[pictures-order3-step3]",
+    ),
+    Fault(
         "affine/_link.py",
         "return (1, copy - 1) if copy else (0, None)",
         "return (1, max(copy - 1, 1)) if copy else (0, None)",
