@@ -1,7 +1,7 @@
 """Steps of block descent with equal layers as stacks, and with each layer apart.
 
-For kinds of layers: convolutions in a row and in residual blocks, dense layers, unrolled networks
-with learnt thresholds or fixed ones. Milliseconds a step, the seconds that tracing and compiling
+For kinds of layers: convolutions in a row and in residual blocks, unrolled networks of dense layers
+with learnt thresholds, of convolutions with fixed ones. Milliseconds a step, the seconds that tracing and compiling
 take, of the step and of the start, and the memory that the step's program holds at its peak.
 
     python benchmarks/stacks.py [runs/bench/stacks.json] [--rounds 5] [--layers 40]
@@ -35,17 +35,16 @@ def networks(layers: int) -> dict[str, tuple[Network, int]]:
     half = layers // 2
     return {
         f"{layers} convolutions, 16 channels of 16x16": (convolutions(16), 16),
-        f"{layers} convolutions, 4 channels of 16x16": (convolutions(4), 16),
         f"{half} residual blocks, 16 channels of 16x16": (
             liftax.resnet((16, 16, 3), 16, half, 10),
             16,
         ),
-        f"{layers} dense layers of 64": (liftax.mlp([64] * (layers + 1) + [10]), 128),
         f"LISTA, K = {half}, 256 to 512": (lista(256, 512, half), 128),
         f"DDFB, K = {half}, 64 features of 40x40": (
             fixed(ddfb((40, 40, 1), 64, half, interval=None)),
             4,
         ),
+        f"{layers} convolutions, 4 channels of 16x16": (convolutions(4), 16),
     }
 
 
@@ -67,11 +66,11 @@ def measured(network: Network, size: int, order: Any, rounds: int) -> dict[str, 
 
 
 def main(given: Arguments, layers: int) -> None:
-    """One network after the other."""
+    """One order after the other, one network after the other."""
     pinned(given)
     results: dict[str, Any] = {}
-    for label, (network, size) in networks(layers).items():
-        for name, order in ORDERS.items():
+    for name, order in ORDERS.items():
+        for label, (network, size) in networks(layers).items():
             found = results.setdefault(label, {})[name] = measured(
                 network, size, order, given.rounds
             )
