@@ -289,17 +289,15 @@ def _power(
     names = _stacks(operators)
     runs, data, state = [], [], []
     for group in names:
-        run: Any = functools.partial(one, operators[group[0]])
         gram = operators[group[0]]
-        given = gram.data, vectors[group[0]]
-        shape: tuple[int, ...] = ()
-        if gram.stack:
-            run, shape = gram.stack.over(run, (gram.axes, 0)), (gram.stack.copies,)
+        given, stack = (gram.data, vectors[group[0]]), gram.stack
         if len(group) > 1:
-            run, shape = Stacked(gram.kind[0], len(group), ()).over(run, (0, 0)), (len(group),)
             given = _stacked([(operators[name].data, vectors[name]) for name in group])
-        runs.append(run)
+            stack = Stacked(gram.kind[0], len(group), ())
+        run: Any = functools.partial(one, gram)
+        runs.append(stack.over(run, (gram.axes, 0)) if stack else run)
         data.append(given[0])
+        shape = (stack.copies,) if stack else ()
         state.append((jnp.zeros(shape, jax.tree.leaves(given[1])[0].dtype), given[1]))
 
     def step(state: list[tuple[Array, Any]]) -> list[tuple[Array, Any]]:
