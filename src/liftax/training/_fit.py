@@ -161,6 +161,8 @@ def _initial(params: Params | None, given: Layers, key: Array, dtype: Any) -> Pa
 
 def _copy(leaf: ArrayLike, dtype: Any) -> Array:
     """On the device; the copy is made without a program."""
+    if isinstance(leaf, Array) and not leaf.is_fully_addressable:
+        leaf = np.asarray(leaf.addressable_data(0))  # an earlier result's, whole in every process
     cast = leaf.astype(dtype) if isinstance(leaf, Array) else np.asarray(leaf, dtype)
     return jax.device_put(cast, may_alias=False)
 
@@ -294,4 +296,14 @@ def _continued(state: Any, like: Any) -> Any:
             "params: the state of the earlier result is none of this method on these data; go on "
             "with the same method, or give the result's params alone"
         )
-    return jax.device_put(state, may_alias=False)
+    return jax.tree.map(_where_it_is, state)
+
+
+def _where_it_is(leaf: ArrayLike) -> Array:
+    """A copy, of which each process makes its part."""
+    if not isinstance(leaf, Array) or leaf.is_fully_addressable:
+        return jax.device_put(leaf, may_alias=False)
+    parts = [jnp.copy(shard.data) for shard in leaf.addressable_shards]
+    return jax.make_array_from_single_device_arrays(
+        leaf.shape, leaf.sharding, parts, dtype=leaf.dtype
+    )
