@@ -268,6 +268,26 @@ def test_a_run_with_stacks_speaks_of_layers(tmp_path) -> None:
     assert jax.tree.all(jax.tree.map(np.array_equal, one, other))
 
 
+@pytest.mark.slow
+def test_a_run_learns_the_thresholds_of_stacks(tmp_path) -> None:
+    network, data = NETWORKS["thresholds"], inputs(NETWORKS["thresholds"])
+    method = liftax.BlockCoordinateDescent(
+        order=Jacobi(), state_step=FIXED, parameter_step=ProximalGradient(Fixed(0.3))
+    )
+
+    def run(epochs: int, stack: bool = True, **more) -> liftax.Result:
+        return liftax.fit(network, data, method, epochs=epochs, stack=stack, **more)
+
+    whole, apart = run(4), run(4, stack=False)
+    assert whole.params.keys() == apart.params.keys()
+    close(whole.params, apart.params, 1e-5)
+    assert abs(whole.params["u9.potential"]["threshold"] - 0.1) > 1e-5
+    run(2, checkpoints=Checkpoints(tmp_path))
+    resumed = run(4, checkpoints=Checkpoints(tmp_path, resume=True))
+    one, other = jax.device_get((resumed.params, whole.params))
+    assert jax.tree.all(jax.tree.map(np.array_equal, one, other))
+
+
 @pytest.mark.parametrize(
     ("network", "method", "stacks"),
     [
