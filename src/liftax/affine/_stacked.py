@@ -80,7 +80,7 @@ class Stacked(AbstractAffine):
         """Whether one batched operation computes all copies.
 
         Convolutions and fixed operators are computed one after the other: as one grouped
-        convolution they take five times as long on a CPU, and XLA's partitioner gathers them.
+        convolution they take several times as long on a CPU, and XLA's partitioner gathers them.
         """
         return not any(map(_single, jax.tree.leaves(self.affine, is_leaf=_single)))
 
