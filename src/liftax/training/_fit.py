@@ -86,7 +86,7 @@ def fit(
             for the random numbers that step sizes start from) in a program whose size and time to
             compile do not grow with depth. None does so where steps then take no longer: in the
             orders `Jacobi` and `RedBlack`, which update all layers of a stack by one batched
-            product, convolutions (of eight channels and more) in a loop; from 64 layers on in the
+            product, convolutions (of four channels and more) in a loop; from 64 layers on in the
             order `GaussSeidel`, which goes from layer to layer in a loop, and on CPUs for
             `Contrastive`, which from a forward pass moves the last layers only for some sweeps.
         mesh: devices that divide the work: a `jax.sharding.Mesh` with an axis ``"data"``, along

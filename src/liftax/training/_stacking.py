@@ -19,8 +19,8 @@ _UNEVEN, _LEAST = 1.25, 2**30
 # One after the other few layers are as well parts of the program: their steps take less time.
 _DEEP = 64
 # Convolutions in a loop are worth it with so many products for each number of an activation, as
-# many as eight channels have: else what the loop moves in memory takes longer than what it saves.
-_DENSE = 64
+# many as four channels have: else what the loop moves in memory takes longer than what it saves.
+_DENSE = 32
 
 
 class Layers(NamedTuple):
