@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +15,8 @@ from liftax.parallel._passing import here, processes
 from liftax.parallel._placement import DATA
 
 Specs = dict[int, PartitionSpec]
+# Seconds.
+_TURN = 5
 
 
 class Program(NamedTuple):
@@ -67,7 +69,9 @@ def compiled(
             own = [p for p in group if here(meshes[p.stage])]
             # Traced here: settings such as those of types are a thread's own.
             lowered = [_lowered(program, kinds, meshes[program.stage], specs) for program in own]
-            done = iter(list(pool.map(lambda program: program.compile(), lowered)))
+            waiting = [pool.submit(program.compile) for program in lowered]
+            _ready(waiting)
+            done = (future.result() for future in waiting)
             for program in group:
                 mesh = meshes[program.stage]
                 run = next(done) if here(mesh) else None
@@ -75,6 +79,19 @@ def compiled(
                 if not one:
                     specs |= _chosen(program, run, kinds, mesh)
     return found, specs
+
+
+def _ready(waiting: Sequence[Future[Any]]) -> None:
+    """Until all processes have compiled, some of which have more to do.
+
+    They meet every few seconds: the collectives of CPU devices wait for half a minute at most.
+    """
+    if jax.process_count() == 1:
+        return
+    busy = True
+    while busy:
+        left = wait(waiting, timeout=_TURN).not_done
+        busy = bool(np.any(multihost_utils.process_allgather(np.array([len(left)]))))
 
 
 def _level(program: Program) -> int:
