@@ -160,7 +160,7 @@ def denoiser() -> Problem:
         50,
         families(PLAIN),
         _grids((1e-3, 3e-3, 1e-2)),
-        _grids((0.5, 1.0)),
+        _grids((1.0,)),
     )
 
 
