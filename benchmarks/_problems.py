@@ -109,7 +109,7 @@ def perceptron() -> Problem:
 
 def convolutional() -> Problem:
     """LeNet's layers on Fashion-MNIST."""
-    horizons = _grids((1.0, 2.0, 3.0), (0.5, 1.0, 1.5))
+    horizons = _grids((1.0, 2.0), (0.5, 1.0))
     return _classification(liftax.lenet(), (0.86, 0.88), 58, horizons)
 
 
