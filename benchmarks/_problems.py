@@ -76,7 +76,11 @@ def _grids(
 
 
 def _classification(
-    network: Any, targets: tuple[float, ...], piece: int, horizons: dict[str, tuple[float, ...]]
+    network: Any,
+    targets: tuple[float, ...],
+    piece: int,
+    rates: tuple[float, ...],
+    horizons: dict[str, tuple[float, ...]],
 ) -> Problem:
     split = load("fashion-mnist")
     x, xt = (jnp.asarray(p.x.reshape(-1, *network.input_shape)) for p in (split.train, split.test))
@@ -96,7 +100,7 @@ def _classification(
         128,
         piece,
         families(PLAIN + IMPLICIT),
-        _grids((1e-3, 2e-3, 4e-3), (3e-3, 5e-3, 8e-3)),
+        _grids(rates, (3e-3, 5e-3, 8e-3)),
         horizons,
     )
 
@@ -104,13 +108,14 @@ def _classification(
 def perceptron() -> Problem:
     """784-256-256-10 on Fashion-MNIST."""
     horizons = _grids((2.0, 3.0, 4.0, 6.0), (0.75, 1.0, 1.5, 2.0))
-    return _classification(liftax.mlp([784, 256, 256, 10]), (0.875, 0.885), 58, horizons)
+    network, rates = liftax.mlp([784, 256, 256, 10]), (1e-3, 2e-3, 4e-3)
+    return _classification(network, (0.875, 0.885), 58, rates, horizons)
 
 
 def convolutional() -> Problem:
     """LeNet's layers on Fashion-MNIST."""
-    horizons = _grids((1.0, 2.0), (0.5, 1.0))
-    return _classification(liftax.lenet(), (0.86, 0.88), 58, horizons)
+    horizons = _grids((2.0,), (1.0,))
+    return _classification(liftax.lenet(), (0.85, 0.865), 58, (2e-3, 4e-3, 8e-3), horizons)
 
 
 def sparse_autoencoder() -> Problem:
