@@ -337,7 +337,7 @@ STACKS = [
         "blocks/_copies.py",
         "theta = {**_taken({key: params[key] for key in learnt}, self.ends, 0), **theta}",
         "theta = {**theta, **_taken({key: params[key] for key in learnt}, self.ends, 0)}",
-        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[pictures-order7-step7]",
+        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[thresholds-order11-step11]",
     ),
     Fault(
         "networks/_node.py",
@@ -361,7 +361,7 @@ STACKS = [
         "affine/_link.py",
         "jnp.concatenate([first[None], stack[:-1]])",
         "jnp.concatenate([first[None], stack[1:]])",
-        f"{STACK}the_stacked_network_is_the_network[chain]",
+        f"{STACK}sweeps_over_stacks_are_sweeps_over_layers[chain-order0-step0]",
     ),
     Fault(
         "affine/_link.py",
