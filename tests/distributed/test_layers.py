@@ -137,6 +137,7 @@ def test_layers_that_cannot_be_divided_are_named() -> None:
         train(network, method, place((1, 4)), stack=True)
 
 
+@pytest.mark.slow
 def test_devices_that_samples_leave_divide_layers() -> None:
     found = train(NETWORKS["chain"], METHODS["descent"], "auto", epochs=1).placement
     assert found is not None and dict(found.mesh.shape) == {"data": 1, "layer": 8}
