@@ -195,16 +195,19 @@ class _Problem:
         tau, s, alpha = steps.primal, steps.dual, self.alpha
         moved = at.x - tau * self.pull(at)
         x = moved if self.terms.first is None else self.terms.first.direct_prox(moved, tau * alpha)
-        x = once(x)
-        ahead = 2 * x - at.x
+        # All but the gap needs x⁺ in the form of 2x⁺ - x only: one array less to go through.
+        ahead = once(2 * x - at.x)
         q = tuple(
             t.dual_prox(v + s * alpha * t.forward(ahead), s * alpha)
             for t, v in zip(self.terms.dual, at.q, strict=True)
         )
-        z = self.data.forward(self.prior.input(x))
-        p = self.solver.data_step.dual(self.data, self.aim, (at.p, z, 2 * z - at.z), steps.data)
+        beyond = self.data.forward(self.prior.input(ahead))
+        z = (at.z + beyond) / 2
+        p = self.solver.data_step.dual(self.data, self.aim, (at.p, z, beyond), steps.data)
         new, over = _Iterate(x, q, p, z), steps.relaxation
-        return new, jax.tree.map(lambda a, b: a + over * (b - a), at, new), (moved - x) / tau
+        gone = jax.tree.map(lambda a, b: a + over * (b - a), at, new)
+        gone = gone._replace(x=at.x + 0.5 * over * (ahead - at.x))
+        return new, gone, (moved - x) / tau
 
     def pull(self, at: _Iterate) -> Array:
         r"""$W^\top p + \alpha\sum_iK_i^\top q_i$."""

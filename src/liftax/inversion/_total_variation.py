@@ -1,9 +1,6 @@
 """Inputs of small variation."""
 
-import functools
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -47,34 +44,8 @@ class _Gradient(AbstractOperator):
     in_shape: Shape = eqx.field(static=True)
 
     def apply(self, x: Float[Array, "h w c"]) -> Float[Array, "2 h w c"]:
-        return _differences(x)
+        down = jnp.pad(x[1:] - x[:-1], ((0, 1), (0, 0), (0, 0)))
+        return jnp.stack([down, jnp.pad(x[:, 1:] - x[:, :-1], ((0, 0), (0, 1), (0, 0)))])
 
     def norm(self) -> Float[Array, ""]:
         return FiniteDifferences(self.in_shape).norm()
-
-
-@jax.custom_vjp
-def _differences(x: Array) -> Array:
-    down = jnp.concatenate([x[1:], x[-1:]]) - x
-    return jnp.stack([down, jnp.concatenate([x[:, 1:], x[:, -1:]], axis=1) - x])
-
-
-def _forward(x: Array) -> tuple[Array, None]:
-    return _differences(x), None
-
-
-def _backward(_: None, q: Array) -> tuple[Array]:
-    return (_divergence(q[0], 0) + _divergence(q[1], 1),)
-
-
-_differences.defvjp(_forward, _backward)
-
-
-def _divergence(q: Array, axis: int) -> Array:
-    r"""The adjoint of differences along an axis: $(-q_0, q_0 - q_1, \dots, q_{n-2})$."""
-    cut = functools.partial(jax.lax.slice_in_dim, q, axis=axis)
-    n = q.shape[axis]
-    if n == 1:
-        return jnp.zeros_like(q)
-    parts = [-cut(0, 1), cut(0, n - 2) - cut(1, n - 1), cut(n - 2, n - 1)]
-    return jnp.concatenate(parts, axis=axis)
