@@ -79,7 +79,7 @@ def _classification(
     network: Any,
     targets: tuple[float, ...],
     piece: int,
-    rates: tuple[float, ...],
+    rates: dict[str, tuple[float, ...]],
     horizons: dict[str, tuple[float, ...]],
 ) -> Problem:
     split = load("fashion-mnist")
@@ -100,7 +100,7 @@ def _classification(
         128,
         piece,
         families(PLAIN + IMPLICIT),
-        _grids(rates, (3e-3, 5e-3, 8e-3)),
+        rates,
         horizons,
     )
 
@@ -108,14 +108,14 @@ def _classification(
 def perceptron() -> Problem:
     """784-256-256-10 on Fashion-MNIST."""
     horizons = _grids((2.0, 3.0, 4.0, 6.0), (0.75, 1.0, 1.5, 2.0))
-    network, rates = liftax.mlp([784, 256, 256, 10]), (1e-3, 2e-3, 4e-3)
-    return _classification(network, (0.875, 0.885), 58, rates, horizons)
+    rates = _grids((1e-3, 2e-3, 4e-3), (3e-3, 5e-3, 8e-3))
+    return _classification(liftax.mlp([784, 256, 256, 10]), (0.875, 0.885), 58, rates, horizons)
 
 
 def convolutional() -> Problem:
     """LeNet's layers on Fashion-MNIST."""
-    horizons = _grids((2.0,), (1.0,))
-    return _classification(liftax.lenet(), (0.85, 0.865), 58, (2e-3, 4e-3, 8e-3), horizons)
+    horizons, tried = _grids((2.0,), (1.0,)), (5e-3, 1e-2, 2e-2)
+    return _classification(liftax.lenet(), (0.85, 0.865), 58, _grids(tried, tried), horizons)
 
 
 def sparse_autoencoder() -> Problem:
@@ -164,7 +164,7 @@ def denoiser() -> Problem:
         4,
         50,
         families(PLAIN),
-        _grids((1e-3, 3e-3, 1e-2)),
+        _grids((3e-4, 1e-3, 3e-3)),
         _grids((1.0,)),
     )
 
