@@ -1,7 +1,7 @@
 """Steps of block descent with equal layers as stacks, and with each layer apart.
 
-For kinds of layers: convolutions in a row and in residual blocks, unrolled networks of dense layers
-with learnt thresholds, of convolutions with fixed ones. Milliseconds a step, the seconds that
+For kinds of layers: convolutions in a row, normalised, and in residual blocks, unrolled networks of
+dense layers with learnt thresholds, of convolutions with fixed ones. Milliseconds a step, the seconds that
 tracing and compiling take, of the step and of the start, and the memory that the step's program
 holds at its peak.
 
@@ -16,7 +16,7 @@ from _report import Arguments, finish, in_turn, median_ratio, pinned
 from _steps import Step
 
 import liftax
-from liftax.affine import Convolution, Dense, Mean
+from liftax.affine import Convolution, Dense, Mean, Normalisation
 from liftax.blocks import GaussSeidel, RedBlack
 from liftax.networks import Network, chain, ddfb, fixed, lista
 
@@ -27,17 +27,23 @@ KEPT = {"layers": False, "stacks": True}
 def networks(layers: int) -> dict[str, tuple[Network, int]]:
     """By label: a network and the size of a mini-batch."""
 
-    def convolutions(channels: int) -> Network:
-        own = (Convolution(channels, gain=2**0.5), "relu")
+    def convolutions(channels: int, *given: Any) -> Network:
+        own = given or ((Convolution(channels, gain=2**0.5), "relu"),)
         return chain(
-            (16, 16, channels), [own] * layers + [(Mean(), "identity"), (Dense(10), "softmax")]
+            (16, 16, channels),
+            [*own] * (layers // len(own)) + [(Mean(), "identity"), (Dense(10), "softmax")],
         )
 
     half = layers // 2
+    normalised = (Convolution(16, use_bias=False), "identity"), (Normalisation(), "relu")
     return {
         f"{layers} convolutions, 16 channels of 16x16": (convolutions(16), 16),
         f"{half} residual blocks, 16 channels of 16x16": (
             liftax.resnet((16, 16, 3), 16, half, 10),
+            16,
+        ),
+        f"{half} normalised convolutions, 16 channels of 16x16": (
+            convolutions(16, *normalised),
             16,
         ),
         f"LISTA, K = {half}, 256 to 512": (lista(256, 512, half), 128),

@@ -11,7 +11,7 @@ import pytest
 
 import liftax
 from liftax import blocks
-from liftax.affine import Convolution, Dense, Normalisation, TransposedConvolution
+from liftax.affine import AbstractAffine, Convolution, Dense, Normalisation, TransposedConvolution
 from liftax.blocks import (
     Fixed,
     GaussSeidel,
@@ -41,6 +41,12 @@ def pictures() -> Network:
     return Network((*nodes, Node("layer10", Dense(3), "softmax", "layer9")), (4, 3, 1))
 
 
+def normalised(shape: tuple[int, ...], affine: AbstractAffine, count: int) -> Network:
+    """Maps with the batch's statistics behind them."""
+    layers = [(affine, "identity"), (Normalisation(), "relu")] * count
+    return chain(shape, [*layers, (Dense(3), "softmax")])
+
+
 NETWORKS = {
     "chain": liftax.mlp([5, *[4] * 9, 3], activation="relu"),
     "shortcuts": liftax.resnet(5, 4, 9, 3, activation="tanh"),
@@ -50,6 +56,13 @@ NETWORKS = {
     "thresholds": liftax.networks.lista(5, 4, 10),
     "softmax": liftax.mlp([5, *[4] * 9, 3], activation="softmax"),
     "unrolled": liftax.networks.ddfb((4, 3, 1), 2, 10, group=True, interval=None),
+    "normalised": chain(
+        (5,), [(Dense(4), "identity"), (Normalisation(), "relu")] * 9 + [(Dense(3), "softmax")]
+    ),
+    "normalised pictures": chain(
+        (4, 3, 2),
+        [(Convolution(2), "identity"), (Normalisation(), "relu")] * 5 + [(Dense(3), "softmax")],
+    ),
 }
 BLOCKS = [(name, 4) for name in ("a1", "u1", "a2", "u2")]
 STACKED = {
@@ -61,9 +74,12 @@ STACKED = {
     "thresholds": [(name, 4) for name in ("r1", "u2", "r2", "u3")],
     "softmax": [("layer2", 4), ("layer3", 4)],
     "unrolled": [(name, 4) for name in ("p1", "u2", "p2", "u3")],
+    "normalised": [("layer2", 8), ("layer3", 8)],
+    "normalised pictures": [("layer1", 5), ("layer2", 5)],
 }
 CHANNELS = liftax.resnet((5, 4, 1), 8, 9, 3)
-FAST = quick(NETWORKS, "chain", "shortcuts", "tied", "pictures")
+LOOPED = {"pictures", "blocks of pictures", "unrolled", "normalised pictures"}
+FAST = quick(NETWORKS, "chain", "shortcuts", "tied", "pictures", "normalised")
 
 
 def found(network: Network) -> Stacking:
@@ -90,7 +106,7 @@ def test_the_stacked_network_is_the_network(name: str) -> None:
     assert [(n.name, n.copies) for n in stacking.network.nodes if n.copies] == STACKED[name]
     params, (x, _) = drawn(network, np.float64), inputs(network)
     in_stages = stack(network, stages=2) or stacking
-    assert (in_stages is stacking) == (name in ("pictures", "blocks of pictures", "unrolled"))
+    assert (in_stages is stacking) == (name in LOOPED)
 
     @compiled
     def passes(params: dict) -> tuple[dict, ...]:
@@ -112,6 +128,8 @@ def test_the_stacked_network_is_the_network(name: str) -> None:
 
 FIXED, TRIED = ProximalGradient(Fixed(0.1)), ProximalGradient(blocks.Backtracking(), Nesterov())
 CASES = [
+    ("normalised", GaussSeidel(), FIXED),
+    ("normalised pictures", RedBlack(), TRIED),
     *[(name, Jacobi(), FIXED) for name in ("blocks of pictures", "thresholds", "softmax")],
     *[(name, GaussSeidel(), FIXED) for name in ("pictures", "blocks of pictures", "softmax")],
     ("pictures", Jacobi(), TRIED),
@@ -200,6 +218,32 @@ def test_constants_of_stacks_are_those_of_their_layers(name: str) -> None:
     close(apart, constants[0], 1e-9)
 
 
+@pytest.mark.parametrize("name", quick(("normalised", "normalised pictures", "read"), "normalised"))
+def test_statistics_of_stacks_are_those_of_their_layers(name: str) -> None:
+    layers = [(Dense(4), "relu")] * 8 + [(Normalisation(), "relu"), (Dense(3), "softmax")]
+    network = NETWORKS[name] if name in NETWORKS else chain((4,), layers)
+    stacking, params, (x, _) = found(network), drawn(network, np.float64), inputs(network)
+
+    @jax.jit
+    def renewed(params: dict) -> tuple[dict, dict]:
+        new = network.with_statistics(params, x)
+        joined = stacking.stacked(params)
+        there = stacking.network.with_statistics(joined, x)
+        both = network.averaged(params, new), stacking.network.averaged(joined, there)
+        return {"new": new, "mean": both[0]}, {
+            "new": stacking.unstacked(there),
+            "mean": stacking.unstacked(both[1]),
+        }
+
+    one, other = renewed(params)
+    close(other, one, 1e-12)
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), one["new"], params)
+    assert {field for node in moved.values() for field in node if node[field]} == {
+        "mean",
+        "variance",
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["shortcuts", "tied"])
 @pytest.mark.parametrize("step", [Lipschitz(power_iterations=60), blocks.Backtracking()])
@@ -269,8 +313,16 @@ def test_a_run_with_stacks_speaks_of_layers(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_learns_the_thresholds_of_stacks(tmp_path) -> None:
-    network, data = NETWORKS["thresholds"], inputs(NETWORKS["thresholds"])
+@pytest.mark.parametrize(
+    ("name", "learnt"),
+    [
+        ("thresholds", ("u9.potential", "threshold", 0.1)),
+        ("normalised", ("layer8", "mean", 0)),
+        ("normalised pictures", ("layer8", "variance", 1)),
+    ],
+)
+def test_a_run_learns_what_layers_of_stacks_have(name: str, learnt: tuple, tmp_path) -> None:
+    network, data = NETWORKS[name], inputs(NETWORKS[name])
     method = liftax.BlockCoordinateDescent(
         order=Jacobi(), state_step=FIXED, parameter_step=ProximalGradient(Fixed(0.3))
     )
@@ -281,7 +333,8 @@ def test_a_run_learns_the_thresholds_of_stacks(tmp_path) -> None:
     whole, apart = run(4), run(4, stack=False)
     assert whole.params.keys() == apart.params.keys()
     close(whole.params, apart.params, 1e-5)
-    assert abs(whole.params["u9.potential"]["threshold"] - 0.1) > 1e-5
+    node, field, start = learnt
+    assert np.max(np.abs(whole.params[node][field] - start)) > 1e-5
     run(2, checkpoints=Checkpoints(tmp_path))
     resumed = run(4, checkpoints=Checkpoints(tmp_path, resume=True))
     one, other = jax.device_get((resumed.params, whole.params))
@@ -317,10 +370,6 @@ def test_what_is_no_stack() -> None:
 
     assert stack(layers()) is not None
     assert stack(layers(), least=5) is None
-    normalised = [(Convolution(2), "relu"), (Normalisation(), "relu")] * 8
-    read = [(Convolution(2), "relu")] * 8 + [(Normalisation(), "relu"), (Dense(2), "softmax")]
-    assert stack(chain((4, 4, 2), normalised)) is None
-    assert stack(chain((4, 4, 2), read)) is None
     pulled = liftax.LiftedEnergy(layers(), regularisers={"layer4": ElasticNet(0.1, 0.1)})
     assert pulled.stacked() is None
     weighted = liftax.LiftedEnergy(layers(), weights={"layer4": 2.0})

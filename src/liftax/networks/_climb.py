@@ -6,14 +6,22 @@ import jax
 import jax.numpy as jnp
 
 from liftax._iterate import scan
-from liftax.affine import Stacked
+from liftax.affine import Normalisation, Stacked
 from liftax.networks._node import Node, Params, States
 
 
 def climb(
-    run: tuple[Node, ...], params: Params, states: States, z: States, moves: States
-) -> tuple[States, States]:
-    """States and pre-activations with those of a run of stacks, which are met copy by copy."""
+    run: tuple[Node, ...],
+    params: Params,
+    states: States,
+    z: States,
+    moves: States,
+    renew: bool,
+) -> tuple[States, States, Params]:
+    """States and pre-activations with those of a run of stacks, which are met copy by copy.
+
+    With `renew` normalisations take the batch's statistics, which the returned parameters hold.
+    """
     affines = [node.affine for node in run if isinstance(node.affine, Stacked)]
     firsts: States = {}
     for node, affine in zip(run, affines, strict=True):
@@ -29,22 +37,25 @@ def climb(
                 known[link.source(1)[1]][node.parents[slot[-1]]]
                 for link, slot in zip(affine.links, affine.slots, strict=True)
             ]
+            if renew and isinstance(affine.affine, Normalisation):
+                new = affine.affine.statistics(theta[node.owner], *inputs)
+                theta = {**theta, node.owner: new}
             own[node.name] = affine.affine.apply(theta[node.owner], *inputs)
             if node.name in moved:
                 own[node.name] = own[node.name] + moved[node.name]
             potential = node.learnt(learnt[node.name]).potential
             u[node.name] = jax.vmap(potential.activation)(own[node.name])
-        return {name: u[name] for name in before}, (u, own)
+        return {name: u[name] for name in before}, (u, own, theta if renew else {})
 
     theta = {node.owner: params[node.owner] for node in run}
     learnt = {n.name: {field: getattr(n.potential, field) for field in n.learn} for n in run}
     moved = _exchanged({node.name: moves[node.name] for node in run if node.name in moves})
     given = theta, learnt, moved
     if affines[0].stages > 1:
-        u, own = _staged(copy, firsts, given, affines[0].stages)
+        u, own, new = _staged(copy, firsts, given, affines[0].stages)
     else:
-        _, (u, own) = scan(copy, firsts, given)
-    return {**states, **_exchanged(u)}, {**z, **_exchanged(own)}
+        _, (u, own, new) = scan(copy, firsts, given)
+    return {**states, **_exchanged(u)}, {**z, **_exchanged(own)}, {**params, **new}
 
 
 def _staged(copy: Any, firsts: States, given: Any, stages: int) -> Any:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from liftax.affine import AbstractAffine, Normalisation, Residual, Stacked
+from liftax.affine import AbstractAffine, Residual, Stacked
 from liftax.networks._climb import climb
 from liftax.networks._node import Node, Params, States
 from liftax.potentials import AbstractPotential
@@ -167,22 +167,16 @@ class Network(eqx.Module):
 
     def with_statistics(self, params: Params, x: Float[Array, "samples ..."]) -> Params:
         """The parameters with the batch's own statistics at every `Normalisation` node."""
-        if not any(isinstance(node.affine, Normalisation) for node in self.nodes):
+        if not any(node.normalisation for node in self.nodes):
             return params
-        states, params = {INPUT: x}, dict(params)
-        for node in self.at(params).nodes:
-            if isinstance(node.affine, Normalisation):
-                (parent,) = node.parents
-                params[node.name] = node.affine.statistics(params[node.name], states[parent])
-            states[node.name] = node.activated(self.preactivation(params, states, node.name))
-        return params
+        return self._passed(params, x, {}, renew=True)[2]
 
     def averaged(self, old: Params, new: Params) -> Params:
         """New parameters with the moving averages of the statistics, from the old ones on."""
         moved = {
-            node.name: node.affine.averaged(old[node.name], new[node.name])
+            node.owner: node.normalisation.averaged(old[node.owner], new[node.owner])
             for node in self.nodes
-            if isinstance(node.affine, Normalisation)
+            if node.normalisation
         }
         return {**new, **moved} if moved else new
 
@@ -198,23 +192,37 @@ class Network(eqx.Module):
 
         `moves` are added to the pre-activations of the nodes that they name.
         """
-        states, z, moves = {INPUT: x}, {}, moves or {}
-        for run in self.at(params).runs:
-            if run[0].copies:
-                states, z = climb(run, params, states, z, moves)
-                continue
-            for node in run:
-                # Not by `preactivation`: a bound method flattens the whole network every time.
-                inputs = (states[parent] for parent in node.parents)
-                z[node.name] = node.affine.apply(params[node.owner], *inputs)
-                if node.name in moves:
-                    z[node.name] = z[node.name] + moves[node.name]
-                states[node.name] = node.activated(z[node.name])
-        return states, z
+        return self._passed(params, x, moves or {}, renew=False)[:2]
 
     def __call__(self, params: Params, x: Float[Array, "samples ..."]) -> Array:
         """The network's output for a batch."""
         return self.forward(params, x)[0][self.output]
+
+    def _passed(
+        self, params: Params, x: Array, moves: States, renew: bool
+    ) -> tuple[States, States, Params]:
+        """A forward pass, and the parameters that it is one of: with `renew` new statistics."""
+        states, z = {INPUT: x}, {}
+        for run in self.at(params).runs:
+            if run[0].copies:
+                states, z, params = climb(run, params, states, z, moves, renew)
+                continue
+            for node in run:
+                # Not by `preactivation`: a bound method flattens the whole network every time.
+                inputs = tuple(states[parent] for parent in node.parents)
+                if renew and node.normalisation:
+                    read = (
+                        node.affine.gathered(*inputs)
+                        if isinstance(node.affine, Stacked)
+                        else inputs
+                    )
+                    new = node.normalisation.statistics(params[node.owner], *read)
+                    params = {**params, node.owner: new}
+                z[node.name] = node.affine.apply(params[node.owner], *inputs)
+                if node.name in moves:
+                    z[node.name] = z[node.name] + moves[node.name]
+                states[node.name] = node.activated(z[node.name])
+        return states, z, params
 
     def _check_tie(self, node: Node, earlier: tuple[Node, ...]) -> None:
         if node.tied_to not in [other.name for other in earlier if other.tied_to is None]:

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
-from liftax.affine import AbstractAffine, AbstractBilinear, Stacked
+from liftax.affine import AbstractAffine, AbstractBilinear, Normalisation, Stacked
 from liftax.potentials import AbstractPotential, potential
 
 Params = dict[str, Any]
@@ -113,6 +113,12 @@ class Node(eqx.Module):
     def copies(self) -> int:
         """Number of equal nodes of many layers that this one holds; 0 for a node of its own."""
         return self.affine.copies if isinstance(self.affine, Stacked) else 0
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """The node's map, or that of its copies, where it has statistics."""
+        affine = self.affine.affine if isinstance(self.affine, Stacked) else self.affine
+        return affine if isinstance(affine, Normalisation) else None
 
     @property
     def slots(self) -> tuple[tuple[int, ...], ...]:

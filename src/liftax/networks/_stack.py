@@ -12,7 +12,6 @@ from liftax.affine import (
     AbstractBilinear,
     AbstractLink,
     Each,
-    Normalisation,
     Picked,
     Shared,
     Shifted,
@@ -98,8 +97,8 @@ def stack(
     shortcuts the stacks may be coloured otherwise. In `GaussSeidel` sweeps go from copy to copy
     (see `unfold`), as they do from layer to layer.
 
-    Left alone are the output, nodes with a `Normalisation` or a bilinear map, what such nodes read,
-    maps and potentials that hold arrays, and nodes that share parameters with others outside.
+    Left alone are the output, nodes with a bilinear map, what such nodes read, maps and potentials
+    that hold arrays, and nodes that share parameters with others outside.
 
     Args:
         network: the graph.
@@ -172,12 +171,12 @@ class _Search:
         return (end - begin) // period // self.stages * self.stages
 
     def suits(self, node: Node) -> bool:
-        """Whether the map is one of each sample, and linear in all parents together."""
+        """Whether the map is linear in all parents together."""
 
-        def other(part: Any) -> bool:
-            return isinstance(part, AbstractBilinear | Normalisation)
+        def bilinear(part: Any) -> bool:
+            return isinstance(part, AbstractBilinear)
 
-        return not any(map(other, jax.tree.leaves(node.affine, is_leaf=other)))
+        return not any(map(bilinear, jax.tree.leaves(node.affine, is_leaf=bilinear)))
 
     def repeats(self, number: int, begin: int, period: int) -> bool:
         """Whether a node is like the one a period before."""

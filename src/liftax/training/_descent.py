@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, DTypeLike
 
-from liftax.affine import AbstractBilinear, Normalisation
+from liftax.affine import AbstractBilinear
 from liftax.blocks import (
     AbstractChoice,
     Fixed,
@@ -401,7 +401,7 @@ def _unsuited(energy: LiftedEnergy, method: AbstractMethod) -> str | None:
     if isinstance(method.order, AbstractChoice):
         return f"the order {type(method.order).__name__} looks at all samples"
     nodes = energy.network.nodes
-    if any(n.learn or isinstance(n.affine, AbstractBilinear | Normalisation) for n in nodes):
+    if any(n.learn or n.normalisation or isinstance(n.affine, AbstractBilinear) for n in nodes):
         return "batch statistics, bilinear nodes and learnt potentials need all samples at once"
     of_states, of_parameters = method.state_step, method.parameter_step
     if not (isinstance(of_states, Solve) or _known(of_states)):
