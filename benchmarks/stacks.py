@@ -1,9 +1,9 @@
 """Steps of block descent with equal layers as stacks, and with each layer apart.
 
 For kinds of layers: convolutions in a row, normalised, and in residual blocks, unrolled networks of
-dense layers with learnt thresholds, of convolutions with fixed ones. Milliseconds a step, the seconds that
-tracing and compiling take, of the step and of the start, and the memory that the step's program
-holds at its peak.
+dense layers with learnt thresholds, of convolutions with fixed ones. Milliseconds a step, the
+seconds that tracing and compiling take, of the step and of the start, and the memory that the
+step's program holds at its peak.
 
     python benchmarks/stacks.py [runs/bench/stacks.json] [--rounds 5] [--layers 40]
 """
