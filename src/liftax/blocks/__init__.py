@@ -5,6 +5,7 @@ from liftax.blocks._acceleration import Adam as Adam
 from liftax.blocks._acceleration import HeavyBall as HeavyBall
 from liftax.blocks._acceleration import Nesterov as Nesterov
 from liftax.blocks._acceleration import Plain as Plain
+from liftax.blocks._backward import backward as backward
 from liftax.blocks._block import AbstractBlock as AbstractBlock
 from liftax.blocks._curvature import parameter_curvature as parameter_curvature
 from liftax.blocks._curvature import parameter_probes as parameter_probes

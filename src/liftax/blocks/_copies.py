@@ -1,6 +1,6 @@
 """Visits to all nodes from the output to the input, to those in stacks copy by copy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,10 +15,17 @@ from liftax.objectives import LiftedEnergy
 
 
 class Place(NamedTuple):
-    """Where visits have come to: all states, all pre-activations."""
+    """Where visits have come to: arrays of all nodes.
 
-    states: States
-    z: States
+    Attributes:
+        own: of which a visit may change its node's: states, or signals.
+        below: of which a visit may change those of its node's children: pre-activations, or none.
+        fixed: what visits only read.
+    """
+
+    own: States
+    below: States
+    fixed: tuple[States, ...] = ()
 
 
 Visit = Callable[[LiftedEnergy, Params, Place, str, Any], tuple[Place, Any]]
@@ -56,7 +63,8 @@ class Copies:
         unfolded = energy.unfolded()
         if unfolded is None:
             raise ValueError(
-                "order GaussSeidel(): a node reads a copy of a stack that is not the last; use "
+                "a node reads a copy of a stack that is not the last, or a stack has fewer than "
+                f"{len(Copy)} copies, so that no sweep can go from copy to copy; use the order "
                 "RedBlack() or Jacobi(), or the network without stacks"
             )
         self.energy, self.unfolded = energy, unfolded
@@ -98,14 +106,14 @@ class Copies:
         return tuple(found)
 
     def walk(
-        self, visit: Visit, params: Params, place: Place, given: tuple[Any, ...]
+        self, visit: Visit, params: Params, place: Place, given: tuple[Any, ...] | None = None
     ) -> tuple[Place, tuple[Any, ...]]:
         """Visit all, each with its own part of what is given; where that leads, what visits leave.
 
-        A visit may change the state of its node and the pre-activations of that node's children.
+        What a visit may change is said by `Place`.
         """
         found = []
-        for piece, own in zip(self.pieces, given, strict=True):
+        for piece, own in zip(self.pieces, given or self._nothing(), strict=True):
             if piece[0].copies:
                 place, new = self._run(visit, piece, params, place, own)
             elif piece[0].name in self.shared:
@@ -114,6 +122,25 @@ class Copies:
                 place, (new,) = self._at(visit, (piece[0].name,), params, place, (own,))
             found.append(new)
         return place, tuple(found)
+
+    def by_node(self, found: tuple[Any, ...]) -> dict[str, Any]:
+        """Arrays that visits left, by node; of stacks with the copies behind the samples."""
+
+        def joined(first: Array, inner: Array, last: Array) -> Array:
+            return jnp.swapaxes(jnp.concatenate([first[None], inner, last[None]]), 0, 1)
+
+        named = {}
+        for piece, own in zip(self.pieces, found, strict=True):
+            if not piece[0].copies:
+                named[piece[0].name] = own
+                continue
+            for node, *parts in zip(piece, own.first, own.inner, own.last, strict=True):
+                named[node.name] = jax.tree.map(joined, *parts)
+        return named
+
+    def _nothing(self) -> tuple[Any, ...]:
+        """What is given to visits that need nothing."""
+        return tuple(OfRun(*[(None,) * len(p)] * 3) if p[0].copies else None for p in self.pieces)
 
     def _run(
         self, visit: Visit, run: tuple[Node, ...], params: Params, place: Place, given: OfRun
@@ -137,24 +164,22 @@ class Copies:
         def step(carry: tuple[Place, Place], own: tuple[Array, Any]) -> tuple[Any, Any]:
             (near, reached), (number, memory) = carry, own
             numbers = {(k, c): number + c - Copy.INNER for k in stacks for c in NEAR}
-            here = Place(
-                *({**_taken(p, numbers, 1), **q} for p, q in zip(place, near, strict=True))
-            )
+            here = _at_copies(place, numbers)
+            here = Place({**here.own, **near.own}, {**here.below, **near.below}, here.fixed)
             here, found = self._visited(visit, names, numbers, params, here, memory)
-            near = Place(*({k: p[n] for k, n in zip(after, names, strict=True)} for p in here))
-            ahead = {k: here.z[name] for k, name in zip(stacks, after, strict=True)}
-            done = {k: here.states[name] for k, name in zip(stacks, names, strict=True)}
-            reached = Place(_put(reached.states, done, number), _put(reached.z, ahead, number + 1))
-            return (near, reached), found
+            near = Place(*(_renamed(part, names, after) for part in here[:2]))
+            own = _put(reached.own, _renamed(here.own, names, stacks), number)
+            below = _put(reached.below, _renamed(here.below, after, stacks), number + 1)
+            return (near, Place(own, below)), found
 
-        end = {(name, Copy.NEXT): last for name in stacks}
-        near = Place(*({k: part[k] for k in after} for part in (_taken(p, end, 1) for p in place)))
-        begin = Place(*({name: part[name] for name in stacks} for part in place))
+        end = _at_copies(place, {(name, Copy.NEXT): last for name in stacks})
+        near = Place(*(_renamed(part, after, after) for part in end[:2]))
+        begin = Place(*(_renamed(part, stacks, stacks) for part in place[:2]))
         given = jnp.arange(1, last), given
         (near, reached), found = scan(step, (near, begin), given, reverse=True)
-        second = {k: near.z[name] for k, name in zip(stacks, after, strict=True)}
-        z = _put(reached.z, second, 1)
-        return Place({**place.states, **reached.states}, {**place.z, **z}), found
+        below = _put(reached.below, _renamed(near.below, after, stacks), 1)
+        reached = {**place.own, **reached.own}, {**place.below, **below}
+        return Place(*reached, place.fixed), found
 
     def _at(
         self,
@@ -165,10 +190,11 @@ class Copies:
         given: tuple[Any, ...],
     ) -> tuple[Place, tuple[Any, ...]]:
         """Visit nodes of the unfolded network, or the first and last copies."""
-        here = Place(*(_taken(part, self.ends, 1) for part in place))
+        here = _at_copies(place, self.ends)
         there, found = self._visited(visit, names, self.ends, params, here, given)
-        changed = (_changed(*parts, self.ends) for parts in zip(place, here, there, strict=True))
-        return Place(*changed), found
+        own = _changed(place.own, here.own, there.own, self.ends)
+        below = _changed(place.below, here.below, there.below, self.ends)
+        return Place(own, below, place.fixed), found
 
     def _visited(
         self,
@@ -205,6 +231,16 @@ def _taken(trees: dict[str, Any], numbers: Numbers, axis: int) -> dict[str, Any]
             if key in trees:
                 found[new] = jax.tree.map(lambda leaf, k=number: _index(leaf, k, axis), trees[key])
     return found
+
+
+def _at_copies(place: Place, numbers: Numbers) -> Place:
+    own, below, *fixed = (_taken(part, numbers, 1) for part in (*place[:2], *place.fixed))
+    return Place(own, below, tuple(fixed))
+
+
+def _renamed(part: States, names: Sequence[str], new: Sequence[str]) -> States:
+    """The arrays of these names, where there are any, under new ones."""
+    return {k: part[name] for name, k in zip(names, new, strict=True) if name in part}
 
 
 def _put(whole: States, new: States, number: Any) -> States:

@@ -53,7 +53,7 @@ def start_sweeps(
         keys = jax.random.split(key)
 
         def started(energy: LiftedEnergy, theta: Params, at: Place, name: str, key: Any) -> Any:
-            return at, step.init(StateBlock(energy, theta, *at, (name,)), key)
+            return at, step.init(StateBlock(energy, theta, at.own, at.below, (name,)), key)
 
         _, memories = copies.walk(started, params, Place(states, z), copies.keys(keys[1]))
         return SweepMemory(memories, jax.random.key_data(keys[0]))
@@ -82,7 +82,7 @@ def restart_sweeps(
     if copies:
 
         def begun(energy: LiftedEnergy, theta: Params, at: Place, name: str, own: Any) -> Any:
-            return at, step.restart(own, StateBlock(energy, theta, *at, (name,)), hold)
+            return at, step.restart(own, StateBlock(energy, theta, at.own, at.below, (name,)), hold)
 
         _, memories = copies.walk(begun, params, Place(states, z), memory.groups)
         return SweepMemory(memories, memory.key)
@@ -111,12 +111,12 @@ def sweep_states(
     if copies:
 
         def moved(energy: LiftedEnergy, theta: Params, at: Place, name: str, own: Any) -> Any:
-            sweep = Sweep(*at, SweepMemory((own,), memory.key))
+            sweep = Sweep(at.own, at.below, SweepMemory((own,), memory.key))
             sweep = move_group(energy, step, theta, sweep, (name,), 0)
             return Place(sweep.states, sweep.z), sweep.memory.groups[0]
 
         at, memories = copies.walk(moved, params, Place(states, z), memory.groups)
-        return Sweep(*at, SweepMemory(memories, memory.key))
+        return Sweep(at.own, at.below, SweepMemory(memories, memory.key))
     groups = order.groups(energy.network, energy.network.hidden)
     sweep = Sweep(states, z, memory)
     if not groups:

@@ -9,6 +9,7 @@ from liftax.blocks import (
     AbstractMetric,
     Euclidean,
     StateBlock,
+    backward,
     hyper_gradient,
     pulled_back,
     target,
@@ -81,10 +82,11 @@ class OneSweep(AbstractGradientMethod):
     def prepare(
         self, energy: LiftedEnergy, params: Params, x: Array, y: Array, key: PRNGKeyArray
     ) -> tuple:
-        if any(node.copies for node in energy.network.nodes):
+        stacks = any(node.copies for node in energy.network.nodes)
+        if stacks and not isinstance(self.metric, Euclidean):
             raise ValueError(
-                "the network has stacks, whose layers one sweep meets one after the other; "
-                "give the network itself"
+                f"the network has stacks, and the metric {type(self.metric).__name__} takes its "
+                "steps layer by layer; give the network itself"
             )
         if self.mirror and (energy.activity or isinstance(energy.penalty, Quadratic)):
             raise ValueError(
@@ -116,35 +118,45 @@ class OneSweep(AbstractGradientMethod):
         self, energy: LiftedEnergy, params: Params, states: States, z: States
     ) -> tuple[States, States, States]:
         """Signals at all pre-activations over β, the moved states, where the duals would go to."""
-        network, tau, beta = energy.network, self.step_size, self.nudge
-        signals = {network.output: energy.residual(states, z, network.output)}
-        energy = energy.nudged(beta)
-        moved, duals = dict(states), dict(z)
-        for name in reversed(network.hidden):
-            pulled = pulled_back(energy, params, states, signals, name)
-            weight = energy.weight(name)
-            duals[name] = z[name] - scaled(beta / weight, pulled)
-            size = tau / (1 + tau * weight)
-            if _straight(energy, name):
-                # What the formulas below come to, in one pass over memory less.
-                moved[name] = states[name] - scaled(beta * size, pulled)
-                signals[name] = pulled if self.undamped else scaled(size * weight, pulled)
-                continue
-            if self.mirror:
-                dual = z[name] - scaled(beta * size, pulled)
-                moved[name] = network.node(name).activated(dual)
-            else:
-                block = StateBlock(energy, params, states, z, (name,))
-                ahead = states[name] - tau * (beta * pulled - target(energy, z[name], name))
-                moved |= block.prox({name: ahead}, {name: tau})
-            # What pulls at a forward pass already (the lifted penalty's residual z - σ(z)) belongs
-            # to what is weighted by β; with exact penalties it is 0.
-            before = None if energy.penalty.exact else energy.residual(states, z, name)
-            change = energy.residual(moved, z, name)
-            change = change if before is None else change - before
-            change = scaled(1 / (beta * size * weight) if self.undamped else 1 / beta, change)
-            signals[name] = once(change if before is None else before + change)
-        return signals, moved, duals
+        output = energy.network.output
+        signal = energy.residual(states, z, output)
+        nudged = energy.nudged(self.nudge)
+        signals, left = backward(nudged, params, states, z, signal, self._visit)
+        moved = {name: u for name, (u, _) in left.items()}
+        duals = {name: dual for name, (_, dual) in left.items()}
+        return signals, {**states, **moved}, {**z, **duals}
+
+    def _visit(
+        self,
+        energy: LiftedEnergy,
+        params: Params,
+        states: States,
+        z: States,
+        signals: States,
+        name: str,
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """A node's signal; its moved state, and where its dual would go to."""
+        tau, beta, weight = self.step_size, self.nudge, energy.weight(name)
+        pulled = pulled_back(energy, params, states, signals, name)
+        dual = z[name] - scaled(beta / weight, pulled)
+        size = tau / (1 + tau * weight)
+        if _straight(energy, name):
+            # What the formulas below come to, in one pass over memory less.
+            moved = states[name] - scaled(beta * size, pulled)
+            return pulled if self.undamped else scaled(size * weight, pulled), (moved, dual)
+        if self.mirror:
+            moved = energy.network.node(name).activated(z[name] - scaled(beta * size, pulled))
+        else:
+            block = StateBlock(energy, params, states, z, (name,))
+            ahead = states[name] - tau * (beta * pulled - target(energy, z[name], name))
+            moved = block.prox({name: ahead}, {name: tau})[name]
+        # What pulls at a forward pass already (the lifted penalty's residual z - σ(z)) belongs to
+        # what is weighted by β; with exact penalties it is 0.
+        before = None if energy.penalty.exact else energy.residual(states, z, name)
+        change = energy.residual({**states, name: moved}, z, name)
+        change = change if before is None else change - before
+        change = scaled(1 / (beta * size * weight) if self.undamped else 1 / beta, change)
+        return once(change if before is None else before + change), (moved, dual)
 
 
 def _straight(energy: LiftedEnergy, name: str) -> bool:

@@ -7,8 +7,17 @@ import jax
 from jaxtyping import Array
 
 from liftax.affine import Stacked
-from liftax.blocks import AbstractMetric, Euclidean, GaussSeidel, Jacobi, RedBlack, Solve, woken
-from liftax.methods import AbstractMethod, Contrastive, DualAscent
+from liftax.blocks import (
+    AbstractMetric,
+    AbstractOrder,
+    Euclidean,
+    GaussSeidel,
+    Jacobi,
+    RedBlack,
+    Solve,
+    woken,
+)
+from liftax.methods import AbstractMethod, BackPropagation, Contrastive, DualAscent, OneSweep
 from liftax.networks import Params, Stacking
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement, busiest, node_products
@@ -67,7 +76,7 @@ def layers(
     parts = 1 if place is None else place.layers
     why = _unsuited(method, parts)
     found = None if wish is False or why else energy.stacked(parts)
-    in_turn = isinstance(getattr(method, "order", None), GaussSeidel)
+    in_turn = isinstance(_order(method), GaussSeidel)
     if found and in_turn and found[0].unfolded() is None:
         why, found = "a node reads a layer in the middle of a run of equal layers", None
     if found and wish is None and parts == 1 and not _pays(energy, found[1], method):
@@ -109,18 +118,29 @@ def _pays(energy: LiftedEnergy, stacking: Stacking, method: AbstractMethod) -> b
         entries = sum(math.prod(shapes[name]) for name in names)
         if wakes or sum(products[name] for name in names) < _DENSE * entries:
             return False
-    if isinstance(getattr(method, "order", None), GaussSeidel) or wakes:
+    if isinstance(_order(method), GaussSeidel) or wakes:
         return sum(node.copies for node in stacks) >= _DEEP
     return True
 
 
+def _order(method: AbstractMethod) -> AbstractOrder | None:
+    """The order in which a method meets the nodes, if it has one."""
+    backward = isinstance(method, OneSweep | BackPropagation)
+    return GaussSeidel() if backward else getattr(method, "order", None)
+
+
 def _unsuited(method: AbstractMethod, parts: int) -> str | None:
     """Why a method cannot have stacks, divided into so many parts."""
-    order = getattr(method, "order", None)
+    order = _order(method)
     if parts > 1 and not isinstance(order, Jacobi | RedBlack):
         return "layers update together only in the orders Jacobi() and RedBlack() of a method"
     if not isinstance(order, GaussSeidel | Jacobi | RedBlack):
-        return "stacks are for the orders GaussSeidel(), Jacobi() and RedBlack() of a method"
+        return (
+            "stacks are for OneSweep, BackPropagation and the orders GaussSeidel(), Jacobi() and "
+            "RedBlack() of other methods"
+        )
+    if getattr(method, "segments", None):
+        return "segments are cut between layers"
     if getattr(method, "interleaved", False):
         return "interleaved steps are taken layer by layer"
     if isinstance(getattr(method, "multipliers", None), DualAscent):
