@@ -268,8 +268,16 @@ def test_contrastive_steps_through_stacks_are_those_of_layers(name, order) -> No
     close(stacking.unstacked(other[0]), one[0], 1e-9)
 
 
-@pytest.mark.parametrize("order", [Jacobi(), GaussSeidel()])
-def test_the_program_does_not_grow_with_depth(order: blocks.AbstractOrder) -> None:
+@pytest.mark.parametrize(
+    "method",
+    [
+        liftax.Contrastive(optax.sgd(0.1), order=Jacobi()),
+        liftax.Contrastive(optax.sgd(0.1)),
+        liftax.OneSweep(optax.sgd(0.1)),
+        liftax.BackPropagation(optax.sgd(0.1)),
+    ],
+)
+def test_the_program_does_not_grow_with_depth(method: Any) -> None:
     def equations(depth: int) -> int:
         both = liftax.LiftedEnergy(liftax.mlp([5, *[4] * depth, 3])).stacked()
         assert both is not None
@@ -278,7 +286,6 @@ def test_the_program_does_not_grow_with_depth(order: blocks.AbstractOrder) -> No
             lambda key: energy.network.init(key, jnp.float64), jax.random.key(0)
         )
         x, y = jnp.zeros((6, 5)), jnp.zeros((6, 3))
-        method = liftax.Contrastive(optax.sgd(0.1), order=order)
 
         def step(params: dict) -> dict:
             state = method.init(energy, params, x, y, jax.random.key(0))
@@ -379,7 +386,9 @@ def test_what_is_no_stack() -> None:
 @pytest.mark.parametrize(
     ("method", "why"),
     [
-        (liftax.OneSweep(optax.sgd(0.1)), "the orders GaussSeidel"),
+        (liftax.Chunked(liftax.OneSweep(optax.sgd(0.1)), 2), "the orders GaussSeidel"),
+        (liftax.OneSweep(optax.sgd(0.1), metric=blocks.Implicit()), "closed"),
+        (liftax.BackPropagation(optax.sgd(0.1), segments=3), "segments"),
         (liftax.BlockCoordinateDescent(order=Jacobi(), parameter_step=blocks.Solve()), "closed"),
         (liftax.BlockCoordinateDescent(interleaved=True), "interleaved"),
         (liftax.BlockCoordinateDescent(multipliers=liftax.methods.DualAscent()), "of its own"),
@@ -390,5 +399,6 @@ def test_stacks_that_cannot_be_are_refused(method, why) -> None:
     with pytest.raises(ValueError, match=f"stack=True, but .*{why}"):
         liftax.fit(network, data, method, stack=True)
     stacking = found(network)
-    with pytest.raises(ValueError, match="has stacks"):
-        liftax.fit(stacking.network, data, liftax.OneSweep(optax.sgd(0.1)))
+    implicit = liftax.OneSweep(optax.sgd(0.1), metric=blocks.Implicit())
+    with pytest.raises(ValueError, match="has stacks, and the metric Implicit"):
+        liftax.fit(stacking.network, data, implicit)

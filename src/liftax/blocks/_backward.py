@@ -32,7 +32,7 @@ def backward(
     """
     network = energy.network
     signals, left = {network.output: signal}, {}
-    copies = Copies.of(energy, GaussSeidel())
+    copies = Copies.of(energy, GaussSeidel(), in_front=True)
     if copies is None:
         for name in reversed(network.hidden):
             signals[name], left[name] = visit(energy, params, states, z, signals, name)

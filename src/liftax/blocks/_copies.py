@@ -55,11 +55,17 @@ class Copies:
     the copies that it meets, so that a program has a length free of the number of copies. Only a
     node that all copies read is met in the network with stacks.
 
+    Args:
+        energy: of a network with stacks.
+        in_front: whether walks have copies in front of samples. There the forward pass has them in
+            memory, so that its arrays need no exchange, and what belongs to a copy is together;
+            arrays from elsewhere would be copied.
+
     Raises:
         ValueError: where a node reads another copy than the last.
     """
 
-    def __init__(self, energy: LiftedEnergy):
+    def __init__(self, energy: LiftedEnergy, in_front: bool = False):
         unfolded = energy.unfolded()
         if unfolded is None:
             raise ValueError(
@@ -67,7 +73,7 @@ class Copies:
                 f"{len(Copy)} copies, so that no sweep can go from copy to copy; use the order "
                 "RedBlack() or Jacobi(), or the network without stacks"
             )
-        self.energy, self.unfolded = energy, unfolded
+        self.energy, self.unfolded, self.axis = energy, unfolded, 0 if in_front else 1
         network = energy.network
         self.pieces = [
             piece
@@ -90,10 +96,12 @@ class Copies:
         }
 
     @classmethod
-    def of(cls, energy: LiftedEnergy, order: AbstractOrder) -> "Copies | None":
+    def of(
+        cls, energy: LiftedEnergy, order: AbstractOrder, in_front: bool = False
+    ) -> "Copies | None":
         """None where there are no stacks, or the order does not go from copy to copy."""
         stacks = any(node.copies for node in energy.network.nodes)
-        return cls(energy) if stacks and isinstance(order, GaussSeidel) else None
+        return cls(energy, in_front) if stacks and isinstance(order, GaussSeidel) else None
 
     def keys(self, key: PRNGKeyArray) -> tuple[Any, ...]:
         """Keys to be given to the first walk."""
@@ -112,16 +120,18 @@ class Copies:
 
         What a visit may change is said by `Place`.
         """
-        found = []
+        place, found = self._turned(place), []
         for piece, own in zip(self.pieces, given or self._nothing(), strict=True):
             if piece[0].copies:
                 place, new = self._run(visit, piece, params, place, own)
             elif piece[0].name in self.shared:
-                place, new = visit(self.energy, params, place, piece[0].name, own)
+                there = self._turned(place)
+                there, new = visit(self.energy, params, there, piece[0].name, own)
+                place = self._turned(there)
             else:
                 place, (new,) = self._at(visit, (piece[0].name,), params, place, (own,))
             found.append(new)
-        return place, tuple(found)
+        return self._turned(place), tuple(found)
 
     def by_node(self, found: tuple[Any, ...]) -> dict[str, Any]:
         """Arrays that visits left, by node; of stacks with the copies behind the samples."""
@@ -137,6 +147,17 @@ class Copies:
             for node, *parts in zip(piece, own.first, own.inner, own.last, strict=True):
                 named[node.name] = jax.tree.map(joined, *parts)
         return named
+
+    def _turned(self, place: Place) -> Place:
+        """From the order of axes outside a walk to that inside, or back."""
+        if self.axis == 1:
+            return place
+
+        def turned(part: States) -> States:
+            stacks = {n.name for n in self.energy.network.nodes if n.copies}
+            return {k: jnp.swapaxes(a, 0, 1) if k in stacks else a for k, a in part.items()}
+
+        return Place(turned(place.own), turned(place.below), tuple(map(turned, place.fixed)))
 
     def _nothing(self) -> tuple[Any, ...]:
         """What is given to visits that need nothing."""
@@ -164,20 +185,20 @@ class Copies:
         def step(carry: tuple[Place, Place], own: tuple[Array, Any]) -> tuple[Any, Any]:
             (near, reached), (number, memory) = carry, own
             numbers = {(k, c): number + c - Copy.INNER for k in stacks for c in NEAR}
-            here = _at_copies(place, numbers)
+            here = self._at_copies(place, numbers)
             here = Place({**here.own, **near.own}, {**here.below, **near.below}, here.fixed)
             here, found = self._visited(visit, names, numbers, params, here, memory)
             near = Place(*(_renamed(part, names, after) for part in here[:2]))
-            own = _put(reached.own, _renamed(here.own, names, stacks), number)
-            below = _put(reached.below, _renamed(here.below, after, stacks), number + 1)
+            own = _put(reached.own, _renamed(here.own, names, stacks), number, self.axis)
+            below = _put(reached.below, _renamed(here.below, after, stacks), number + 1, self.axis)
             return (near, Place(own, below)), found
 
-        end = _at_copies(place, {(name, Copy.NEXT): last for name in stacks})
+        end = self._at_copies(place, {(name, Copy.NEXT): last for name in stacks})
         near = Place(*(_renamed(part, after, after) for part in end[:2]))
         begin = Place(*(_renamed(part, stacks, stacks) for part in place[:2]))
         given = jnp.arange(1, last), given
         (near, reached), found = scan(step, (near, begin), given, reverse=True)
-        below = _put(reached.below, _renamed(near.below, after, stacks), 1)
+        below = _put(reached.below, _renamed(near.below, after, stacks), 1, self.axis)
         reached = {**place.own, **reached.own}, {**place.below, **below}
         return Place(*reached, place.fixed), found
 
@@ -190,11 +211,25 @@ class Copies:
         given: tuple[Any, ...],
     ) -> tuple[Place, tuple[Any, ...]]:
         """Visit nodes of the unfolded network, or the first and last copies."""
-        here = _at_copies(place, self.ends)
+        here = self._at_copies(place, self.ends)
         there, found = self._visited(visit, names, self.ends, params, here, given)
-        own = _changed(place.own, here.own, there.own, self.ends)
-        below = _changed(place.below, here.below, there.below, self.ends)
+        own = self._changed(place.own, here.own, there.own)
+        below = self._changed(place.below, here.below, there.below)
         return Place(own, below, place.fixed), found
+
+    def _at_copies(self, place: Place, numbers: Numbers) -> Place:
+        """The place in the unfolded network, whose copies have these numbers."""
+        own, below, *fixed = (_taken(p, numbers, self.axis) for p in (*place[:2], *place.fixed))
+        return Place(own, below, tuple(fixed))
+
+    def _changed(self, whole: States, before: States, after: States) -> States:
+        """The arrays of the network with stacks, with those put in that are others than before."""
+        new = {name: array for name, array in after.items() if array is not before[name]}
+        whole = {**whole, **{name: array for name, array in new.items() if name in whole}}
+        for (name, copy), number in self.ends.items():
+            if copy.of(name) in new:
+                whole = _put(whole, {name: new[copy.of(name)]}, number, self.axis)
+        return whole
 
     def _visited(
         self,
@@ -233,32 +268,16 @@ def _taken(trees: dict[str, Any], numbers: Numbers, axis: int) -> dict[str, Any]
     return found
 
 
-def _at_copies(place: Place, numbers: Numbers) -> Place:
-    own, below, *fixed = (_taken(part, numbers, 1) for part in (*place[:2], *place.fixed))
-    return Place(own, below, tuple(fixed))
-
-
 def _renamed(part: States, names: Sequence[str], new: Sequence[str]) -> States:
     """The arrays of these names, where there are any, under new ones."""
     return {k: part[name] for name, k in zip(names, new, strict=True) if name in part}
 
 
-def _put(whole: States, new: States, number: Any) -> States:
+def _put(whole: States, new: States, number: Any, axis: int) -> States:
     """The stacks with new arrays in the place of the copy of that number."""
     update = jax.lax.dynamic_update_index_in_dim
-    return {**whole, **{name: update(whole[name], new[name], number, 1) for name in new}}
+    return {**whole, **{name: update(whole[name], new[name], number, axis) for name in new}}
 
 
 def _index(array: Array, number: Any, axis: int) -> Array:
     return jax.lax.dynamic_index_in_dim(array, number, axis, keepdims=False)
-
-
-def _changed(whole: States, before: States, after: States, numbers: Numbers) -> States:
-    """The arrays of the network with stacks, with those put in that are others than before."""
-    new = {name: array for name, array in after.items() if array is not before[name]}
-    whole = {**whole, **{name: array for name, array in new.items() if name in whole}}
-    for (name, copy), number in numbers.items():
-        own = copy.of(name)
-        if own in new:
-            whole[name] = jax.lax.dynamic_update_index_in_dim(whole[name], new[own], number, 1)
-    return whole

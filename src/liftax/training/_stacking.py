@@ -21,6 +21,7 @@ from liftax.methods import AbstractMethod, BackPropagation, Contrastive, DualAsc
 from liftax.networks import Params, Stacking
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement, busiest, node_products
+from liftax.training._optimisers import layerwise
 
 # Stages are worth it where the busiest has at most so many times the mean to do, and each at least
 # so many operations in a step: its programs, about five, take as long to start.
@@ -81,6 +82,8 @@ def layers(
         why, found = "a node reads a layer in the middle of a run of equal layers", None
     if found and wish is None and parts == 1 and not _pays(energy, found[1], method):
         found = None
+    if found and layerwise(method, found[1]):
+        why, found = "the optimiser would take other steps on stacks than on their layers", None
     if wish and found is None:
         least = max(4, parts)
         why = why or f"the network has no run of {least} or more equal layers (or pairs of blocks)"
