@@ -338,11 +338,36 @@ INVERSION = [
 ]
 
 STACK = f"{NUMERICS}stack.py::test_"
+BACKWARD = f"{NUMERICS}backward.py::test_"
 STACKS = [
     Fault(
         "blocks/_copies.py",
-        "z = _put(reached.z, second, 1)",
-        "z = reached.z",
+        "own = _put(reached[0], _renamed(here.own, names, stacks), number, self.axis)",
+        "own = _put(reached[0], _renamed(here.own, names, stacks), number + 1, self.axis)",
+        f"{BACKWARD}one_sweep_through_stacks_is_that_through_layers[chain-None-more0]",
+    ),
+    Fault(
+        "blocks/_copies.py",
+        "jnp.concatenate([first[None], inner, last[None]])",
+        "jnp.concatenate([last[None], inner, first[None]])",
+        f"{BACKWARD}one_sweep_through_stacks_is_that_through_layers[chain-None-more0]",
+    ),
+    Fault(
+        "training/_optimisers.py",
+        "return sizes[0] == sizes[1] and bool(apart <= 1e-3 * largest)",
+        "return sizes[0] == sizes[1]",
+        f"{BACKWARD}optimisers_that_know_layers_are_found[matrices]",
+    ),
+    Fault(
+        "training/_optimisers.py",
+        "return sizes[0] == sizes[1] and bool(apart <= 1e-3 * largest)",
+        "return bool(apart <= 1e-3 * largest)",
+        f"{BACKWARD}optimisers_that_know_layers_are_found[factors]",
+    ),
+    Fault(
+        "blocks/_copies.py",
+        "below = _put(below, _renamed(near[1], after, stacks), 1, self.axis)",
+        "below = dict(below)",
         f"{NUMERICS}stack.py::test_copies_are_met_as_layers_are[step0-tied]",
     ),
     Fault(

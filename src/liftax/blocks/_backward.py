@@ -39,7 +39,8 @@ def backward(
         return signals, left
 
     def visited(energy: LiftedEnergy, theta: Params, at: Place, name: str, _: None) -> Any:
-        new, more = visit(energy, theta, *at.fixed, at.own, name)
+        states, z = at.fixed
+        new, more = visit(energy, theta, states, z, at.own, name)
         return at._replace(own={**at.own, name: new}), more
 
     blank = {name: jnp.zeros_like(states[name]) for name in network.hidden}

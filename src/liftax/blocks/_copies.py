@@ -182,25 +182,24 @@ class Copies:
         names, after = _names(stacks, Copy.INNER), _names(stacks, Copy.NEXT)
         last = self.ends[stacks[0], Copy.LAST]
 
-        def step(carry: tuple[Place, Place], own: tuple[Array, Any]) -> tuple[Any, Any]:
-            (near, reached), (number, memory) = carry, own
+        def step(carry: Any, given: tuple[Array, Any]) -> tuple[Any, tuple[Any, ...]]:
+            (near, reached), (number, memory) = carry, given
             numbers = {(k, c): number + c - Copy.INNER for k in stacks for c in NEAR}
             here = self._at_copies(place, numbers)
-            here = Place({**here.own, **near.own}, {**here.below, **near.below}, here.fixed)
+            here = Place({**here.own, **near[0]}, {**here.below, **near[1]}, here.fixed)
             here, found = self._visited(visit, names, numbers, params, here, memory)
-            near = Place(*(_renamed(part, names, after) for part in here[:2]))
-            own = _put(reached.own, _renamed(here.own, names, stacks), number, self.axis)
-            below = _put(reached.below, _renamed(here.below, after, stacks), number + 1, self.axis)
-            return (near, Place(own, below)), found
+            near = _renamed(here.own, names, after), _renamed(here.below, names, after)
+            own = _put(reached[0], _renamed(here.own, names, stacks), number, self.axis)
+            below = _put(reached[1], _renamed(here.below, after, stacks), number + 1, self.axis)
+            return (near, (own, below)), found
 
         end = self._at_copies(place, {(name, Copy.NEXT): last for name in stacks})
-        near = Place(*(_renamed(part, after, after) for part in end[:2]))
-        begin = Place(*(_renamed(part, stacks, stacks) for part in place[:2]))
+        near = _renamed(end.own, after, after), _renamed(end.below, after, after)
+        begin = _renamed(place.own, stacks, stacks), _renamed(place.below, stacks, stacks)
         given = jnp.arange(1, last), given
-        (near, reached), found = scan(step, (near, begin), given, reverse=True)
-        below = _put(reached.below, _renamed(near.below, after, stacks), 1, self.axis)
-        reached = {**place.own, **reached.own}, {**place.below, **below}
-        return Place(*reached, place.fixed), found
+        (near, (own, below)), found = scan(step, (near, begin), given, reverse=True)
+        below = _put(below, _renamed(near[1], after, stacks), 1, self.axis)
+        return Place({**place.own, **own}, {**place.below, **below}, place.fixed), found
 
     def _at(
         self,
@@ -219,8 +218,11 @@ class Copies:
 
     def _at_copies(self, place: Place, numbers: Numbers) -> Place:
         """The place in the unfolded network, whose copies have these numbers."""
-        own, below, *fixed = (_taken(p, numbers, self.axis) for p in (*place[:2], *place.fixed))
-        return Place(own, below, tuple(fixed))
+
+        def taken(part: States) -> States:
+            return _taken(part, numbers, self.axis)
+
+        return Place(taken(place.own), taken(place.below), tuple(map(taken, place.fixed)))
 
     def _changed(self, whole: States, before: States, after: States) -> States:
         """The arrays of the network with stacks, with those put in that are others than before."""

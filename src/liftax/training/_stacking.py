@@ -31,6 +31,8 @@ _DEEP = 64
 # Convolutions in a loop are worth it with so many products for each number of an activation, as
 # many as four channels have: else what the loop moves in memory takes longer than what it saves.
 _DENSE = 32
+# Methods that go once from the output to the input.
+_BACKWARD = OneSweep | BackPropagation
 
 
 class Layers(NamedTuple):
@@ -77,8 +79,7 @@ def layers(
     parts = 1 if place is None else place.layers
     why = _unsuited(method, parts)
     found = None if wish is False or why else energy.stacked(parts)
-    in_turn = isinstance(_order(method), GaussSeidel)
-    if found and in_turn and found[0].unfolded() is None:
+    if found and isinstance(_order(method), GaussSeidel) and found[0].unfolded() is None:
         why, found = "a node reads a layer in the middle of a run of equal layers", None
     if found and wish is None and parts == 1 and not _pays(energy, found[1], method):
         found = None
@@ -107,6 +108,9 @@ def divisible(energy: LiftedEnergy, method: AbstractMethod, samples: int, parts:
 
 def _pays(energy: LiftedEnergy, stacking: Stacking, method: AbstractMethod) -> bool:
     """Whether steps with stacks take as little time, or so many layers too long to compile."""
+    # A loop over layers that are small starts several kernels for each: an accelerator waits.
+    if isinstance(method, _BACKWARD) and jax.default_backend() != "cpu":
+        return False
     stacks = [node for node in stacking.network.nodes if node.copies]
     looped = [n.name for n in stacks if isinstance(n.affine, Stacked) and not n.affine.batched]
     # The first sweeps of a phase move the last layers only; those over stacks move all.
@@ -128,8 +132,7 @@ def _pays(energy: LiftedEnergy, stacking: Stacking, method: AbstractMethod) -> b
 
 def _order(method: AbstractMethod) -> AbstractOrder | None:
     """The order in which a method meets the nodes, if it has one."""
-    backward = isinstance(method, OneSweep | BackPropagation)
-    return GaussSeidel() if backward else getattr(method, "order", None)
+    return GaussSeidel() if isinstance(method, _BACKWARD) else getattr(method, "order", None)
 
 
 def _unsuited(method: AbstractMethod, parts: int) -> str | None:
