@@ -31,8 +31,11 @@ _DEEP = 64
 # Convolutions in a loop are worth it with so many products for each number of an activation, as
 # many as four channels have: else what the loop moves in memory takes longer than what it saves.
 _DENSE = 32
-# Methods that go once from the output to the input.
+# Methods that go once from the output to the input, for which a loop on a CPU takes less time: for
+# so many layers, of convolutions and of others, with so many weights for each number of an
+# activation. More are written to memory for the optimiser, which else meets them in the cache.
 _BACKWARD = OneSweep | BackPropagation
+_CONVOLUTIONS, _OTHERS, _WIDE = 16, 32, 100
 
 
 class Layers(NamedTuple):
@@ -81,7 +84,7 @@ def layers(
     found = None if wish is False or why else energy.stacked(parts)
     if found and isinstance(_order(method), GaussSeidel) and found[0].unfolded() is None:
         why, found = "a node reads a layer in the middle of a run of equal layers", None
-    if found and wish is None and parts == 1 and not _pays(energy, found[1], method):
+    if found and wish is None and parts == 1 and not _pays(energy, found[1], method, place):
         found = None
     if found and layerwise(method, found[1]):
         why, found = "the optimiser would take other steps on stacks than on their layers", None
@@ -106,11 +109,10 @@ def divisible(energy: LiftedEnergy, method: AbstractMethod, samples: int, parts:
     return operations >= parts * _LEAST and busiest(network, parts) <= _UNEVEN
 
 
-def _pays(energy: LiftedEnergy, stacking: Stacking, method: AbstractMethod) -> bool:
+def _pays(
+    energy: LiftedEnergy, stacking: Stacking, method: AbstractMethod, place: Placement | None
+) -> bool:
     """Whether steps with stacks take as little time, or so many layers too long to compile."""
-    # A loop over layers that are small starts several kernels for each: an accelerator waits.
-    if isinstance(method, _BACKWARD) and jax.default_backend() != "cpu":
-        return False
     stacks = [node for node in stacking.network.nodes if node.copies]
     looped = [n.name for n in stacks if isinstance(n.affine, Stacked) and not n.affine.batched]
     # The first sweeps of a phase move the last layers only; those over stacks move all.
@@ -125,9 +127,19 @@ def _pays(energy: LiftedEnergy, stacking: Stacking, method: AbstractMethod) -> b
         entries = sum(math.prod(shapes[name]) for name in names)
         if wakes or sum(products[name] for name in names) < _DENSE * entries:
             return False
-    if isinstance(_order(method), GaussSeidel) or wakes:
-        return sum(node.copies for node in stacks) >= _DEEP
-    return True
+    count = sum(node.copies for node in stacks)
+    if isinstance(method, _BACKWARD):
+        # An accelerator would wait for the small products of a loop.
+        alone = place is None and jax.default_backend() == "cpu"
+        return alone and count >= (_CONVOLUTIONS if looped else _OTHERS) and not _wide(stacking)
+    return not (isinstance(_order(method), GaussSeidel) or wakes) or count >= _DEEP
+
+
+def _wide(stacking: Stacking) -> bool:
+    network = stacking.network
+    params, names = jax.eval_shape(network.init, jax.random.key(0)), stacking.copies
+    weights = sum(math.prod(leaf.shape) for k in names for leaf in jax.tree.leaves(params.get(k)))
+    return weights > _WIDE * sum(math.prod(network.shapes[name]) for name in names)
 
 
 def _order(method: AbstractMethod) -> AbstractOrder | None:
