@@ -49,6 +49,7 @@ MAPS: dict[str, tuple[AbstractAffine, tuple[tuple[int, ...], ...]]] = {
     "convolution padded": (Convolution(2, (3, 2), (2, 1), ((1, 1), (0, 2))), ((6, 4, 2),)),
     "convolution of one channel": (Convolution(4, (3, 2)), ((5, 6, 1),)),
     "convolution of one channel, valid": (Convolution(5, (2, 3), padding="valid"), ((4, 6, 1),)),
+    "convolution of one channel to many": (Convolution(12, (3, 2)), ((4, 5, 1),)),
     "transposed convolution to one channel": (TransposedConvolution(1, (3, 2)), ((4, 5, 4),)),
     "identity": (Identity(), ((4,),)),
     "transposed dense": (TransposedDense(4), ((3, 2),)),
