@@ -378,6 +378,12 @@ MAPS = [
     ),
     Fault(
         "affine/_correlation.py",
+        "(0, width + 1 - columns)",
+        "(width + 1 - columns, 0)",
+        f"{AFFINE}laws[convolution]",
+    ),
+    Fault(
+        "affine/_correlation.py",
         "joined = jnp.stack(shifts)",
         "joined = jnp.stack(shifts[::-1])",
         f"{AFFINE}laws[convolution of one channel to many]",

@@ -13,14 +13,55 @@ Padding = str | Pads
 
 # Channels are few if the other side has this many times as many.
 _FEW = 4
+# For results of less channels, and for widths of so many kernels at most, bands are worth it.
+_NARROW, _WIDE = 16, 8
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def correlate(x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair = (1, 1)) -> Array:
-    """The forward convolution; the input is spread by ``dilation`` first."""
+    """The forward convolution; the input is spread by ``dilation`` first.
+
+    With few channels of the result it is a product of rows of the input with a band matrix: on a
+    CPU in a third of the time for LeNet's layers, which XLA has no fast convolution for.
+    """
+    if stride == dilation == (1, 1) and _narrow(w.shape[3], x.shape, w.shape, pads):
+        rows, width = _rows(x, w.shape, pads), x.shape[2] + sum(pads[1])
+        out = width - w.shape[1] + 1
+        z = jnp.einsum("nhk,km->nhm", rows, _band(w, width))
+        return z.reshape(*z.shape[:2], out, w.shape[3])
+    return _convolved(x, w, stride, pads, dilation)
+
+
+def _convolved(x: Array, w: Array, stride: Pair, pads: Pads, dilation: Pair = (1, 1)) -> Array:
     return jax.lax.conv_general_dilated(
         x, w, stride, pads, lhs_dilation=dilation, dimension_numbers=_LAYOUT
     )
+
+
+def _narrow(channels: int, shape: Shape, kernel: Shape, pads: Pads) -> bool:
+    wide = shape[2] + sum(pads[1]) > _WIDE * kernel[1]
+    inside = min(map(min, pads)) >= 0
+    return jax.default_backend() == "cpu" and channels < _NARROW and inside and not wide
+
+
+def _rows(x: Array, kernel: Shape, pads: Pads) -> Array:
+    """All rows of the padded input that meet a row of the result, (samples, height, entries)."""
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    height = padded.shape[1] - kernel[0] + 1
+    shifts = [padded[:, i : i + height] for i in range(kernel[0])]
+    return jnp.stack(shifts, 2).reshape(*shifts[0].shape[:2], -1)
+
+
+def _band(w: Array, width: int) -> Array:
+    """The matrix that maps these rows, of so many pixels each, to a row of the result."""
+    rows, columns, channels, features = w.shape
+    out = width - columns + 1
+    # Rows of one entry more than the matrix has, one after the other, are moved by one each.
+    long = jnp.pad(w, ((0, 0), (0, width + 1 - columns), (0, 0), (0, 0)))[:, None]
+    long = jnp.broadcast_to(long, (rows, out, *long.shape[2:]))
+    band = long.reshape(rows, -1, channels, features)[:, : out * width]
+    band = band.reshape(rows, out, width, channels, features).transpose(0, 2, 3, 1, 4)
+    return band.reshape(rows * width * channels, out * features)
 
 
 def input_adjoint(shape: Shape, w: Array, stride: Pair, pads: Pads, r: Array) -> Array:
@@ -58,12 +99,19 @@ def weight_adjoint(x: Array, shape: Shape, stride: Pair, pads: Pads, r: Array) -
     From few channels it is a convolution that sums over the samples, with the residual as kernel.
     Where all shifted inputs together are small against the residual, they are stacked for one
     product, which need not transpose that: on a CPU in half the time for 64 features of 3x3 pixels.
+    To or from few channels, on narrow pictures, it is what the product of rows with a band matrix
+    has as its adjoint.
     """
     few = stride == (1, 1) and _FEW * shape[2] <= shape[3]
     small = few and 2 * math.prod(shape[:3]) <= shape[3]
     if few and not small:
         swapped = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(r, (1, 2, 0, 3))
-        return jnp.transpose(correlate(*swapped, stride, pads), (1, 2, 0, 3))
+        return jnp.transpose(_convolved(*swapped, stride, pads), (1, 2, 0, 3))
+    if stride == (1, 1) and not few and _narrow(min(shape[2:]), x.shape, shape, pads):
+        rows, width = _rows(x, shape, pads), x.shape[2] + sum(pads[1])
+        product = jnp.einsum("nhk,nhm->km", rows, r.reshape(*r.shape[:2], -1))
+        like = jax.ShapeDtypeStruct(shape, r.dtype)
+        return jax.linear_transpose(lambda w: _band(w, width), like)(product)[0]
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     height, width = ((n - 1) * s + 1 for n, s in zip(r.shape[1:3], stride, strict=True))
     shifts = [
