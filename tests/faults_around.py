@@ -374,7 +374,7 @@ STACKS = [
         "blocks/_copies.py",
         "theta = {**_taken({key: params[key] for key in learnt}, self.ends, 0), **theta}",
         "theta = {**theta, **_taken({key: params[key] for key in learnt}, self.ends, 0)}",
-        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[thresholds-order11-step11]",
+        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[thresholds-order13-step13]",
     ),
     Fault(
         "networks/_node.py",
