@@ -190,7 +190,9 @@ OPTIMISERS = {
     "lamb": optax.lamb(1e-2),
     "blocks": optax.chain(optax.clip_by_block_rms(0.1), optax.sgd(1e-2)),
     "matrices": optax.adamw(1e-2, weight_decay=0.5, mask=of_matrices),
-    "factors": optax.adafactor(1e-2, min_dim_size_to_factor=4),
+    "factors": optax.chain(
+        optax.scale_by_factored_rms(min_dim_size_to_factor=4), optax.scale(-1e-2)
+    ),
 }
 
 
