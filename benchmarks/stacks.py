@@ -1,4 +1,6 @@
-"""Steps of block descent with equal layers as stacks, and with each layer apart.
+"""Steps of methods with equal layers as stacks, and with each layer apart.
+
+Of block descent in two orders, and with Adam of one sweep and of back-propagation.
 
 For kinds of layers: convolutions in a row, normalised, and in residual blocks, unrolled networks of
 dense layers with learnt thresholds, of convolutions with fixed ones. Milliseconds a step, the
@@ -6,12 +8,14 @@ seconds that tracing and compiling take, of the step and of the start, and the m
 step's program holds at its peak.
 
     python benchmarks/stacks.py [runs/bench/stacks.json] [--rounds 5] [--layers 40]
+        [--methods red-black "one sweep"]
 """
 
 import argparse
 from typing import Any
 
 import numpy as np
+import optax
 from _report import Arguments, finish, in_turn, median_ratio, pinned
 from _steps import Step
 
@@ -20,7 +24,12 @@ from liftax.affine import Convolution, Dense, Mean, Normalisation
 from liftax.blocks import GaussSeidel, RedBlack
 from liftax.networks import Network, chain, ddfb, fixed, lista
 
-ORDERS = {"red-black": RedBlack(), "Gauss-Seidel": GaussSeidel()}
+METHODS: dict[str, Any] = {
+    "red-black": liftax.BlockCoordinateDescent(order=RedBlack()),
+    "Gauss-Seidel": liftax.BlockCoordinateDescent(order=GaussSeidel()),
+    "one sweep": liftax.OneSweep(optax.adam(1e-3)),
+    "back-propagation": liftax.BackPropagation(optax.adam(1e-3)),
+}
 KEPT = {"layers": False, "stacks": True}
 
 
@@ -55,9 +64,8 @@ def networks(layers: int) -> dict[str, tuple[Network, int]]:
     }
 
 
-def measured(network: Network, size: int, order: Any, rounds: int) -> dict[str, Any]:
+def measured(network: Network, size: int, method: Any, rounds: int) -> dict[str, Any]:
     """Both ways in turn."""
-    method = liftax.BlockCoordinateDescent(order=order)
     steps = {kept: Step(network, method, size, stack=stack) for kept, stack in KEPT.items()}
     seconds = in_turn({kept: step.seconds for kept, step in steps.items()}, rounds)
     return {
@@ -72,14 +80,14 @@ def measured(network: Network, size: int, order: Any, rounds: int) -> dict[str, 
     }
 
 
-def main(given: Arguments, layers: int) -> None:
-    """One order after the other, one network after the other."""
+def main(given: Arguments, layers: int, methods: list[str]) -> None:
+    """One method after the other, one network after the other."""
     pinned(given)
     results: dict[str, Any] = {}
-    for name, order in ORDERS.items():
+    for name in methods:
         for label, (network, size) in networks(layers).items():
             found = results.setdefault(label, {})[name] = measured(
-                network, size, order, given.rounds
+                network, size, METHODS[name], given.rounds
             )
             for kept, row in found.items():
                 figures = ", ".join(f"{k} {v:.3g}" for k, v in row.items())
@@ -90,4 +98,5 @@ def main(given: Arguments, layers: int) -> None:
 if __name__ == "__main__":
     more = argparse.ArgumentParser(add_help=False)
     more.add_argument("--layers", type=int, default=40)
+    more.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     main(*Arguments.parsed(__doc__, "stacks", more))

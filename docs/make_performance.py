@@ -128,17 +128,17 @@ def stacks(found: dict[str, Any]) -> str:
     rows = [
         [
             network,
-            order,
+            method,
             kept,
             f"{r['milliseconds']:.3g}",
             f"{r['over_layers']:.2f}",
             *(f"{r[key]:.1f}" for key in ("compile_seconds", "start_seconds", "mebibytes")),
         ]
-        for network, orders in found["results"].items()
-        for order, both in orders.items()
+        for network, methods in found["results"].items()
+        for method, both in methods.items()
         for kept, r in both.items()
     ]
-    head = ["network", "order", "kept as", "ms a step", "/ layers", "compile s", "start s", "MiB"]
+    head = ["network", "method", "kept as", "ms a step", "/ layers", "compile s", "start s", "MiB"]
     return table(head, rows)
 
 

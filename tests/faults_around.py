@@ -354,14 +354,14 @@ STACKS = [
     ),
     Fault(
         "training/_optimisers.py",
-        "return sizes[0] == sizes[1] and bool(apart <= 1e-3 * largest)",
+        "return sizes[0] == sizes[1] and bool(apart <= _APART * largest)",
         "return sizes[0] == sizes[1]",
         f"{BACKWARD}optimisers_that_know_layers_are_found[matrices]",
     ),
     Fault(
         "training/_optimisers.py",
-        "return sizes[0] == sizes[1] and bool(apart <= 1e-3 * largest)",
-        "return bool(apart <= 1e-3 * largest)",
+        "return sizes[0] == sizes[1] and bool(apart <= _APART * largest)",
+        "return bool(apart <= _APART * largest)",
         f"{BACKWARD}optimisers_that_know_layers_are_found[factors]",
     ),
     Fault(

@@ -167,8 +167,10 @@ def test_deep_networks_are_stacks_by_default(network, method, stacks, lenient) -
 def stepped(optimiser: Any, stacking: Stacking) -> tuple[dict, dict]:
     """Parameters after steps against the gradient, of layers and of stacks."""
     rng = np.random.default_rng(0)
-    plain = stacking.plain.init(jax.random.key(0))
-    slopes = jax.tree.map(lambda a: rng.normal(size=a.shape).astype(a.dtype), plain)
+    shapes = jax.eval_shape(stacking.plain.init, jax.random.key(0))
+    plain, slopes = (
+        jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), shapes) for _ in range(2)
+    )
     ends = []
     for theta, slope in ((plain, slopes), tuple(map(stacking.stacked, (plain, slopes)))):
         state = optimiser.init(theta)
@@ -189,7 +191,7 @@ OPTIMISERS = {
     "gathered": optax.MultiSteps(optax.lion(1e-2), 4).gradient_transformation(),
     "lamb": optax.lamb(1e-2),
     "blocks": optax.chain(optax.clip_by_block_rms(0.1), optax.sgd(1e-2)),
-    "matrices": optax.adamw(1e-2, weight_decay=0.5, mask=of_matrices),
+    "matrices": optax.adamw(1e-2, weight_decay=1e-3, mask=of_matrices),
     "factors": optax.chain(
         optax.scale_by_factored_rms(min_dim_size_to_factor=4), optax.scale(-1e-2)
     ),
