@@ -17,7 +17,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = "<!-- not run -->\n"  # on the line above a block that is only to be read
 # They train for long, or take what other tests take.
 SLOW_PAGES = (
-    *("extending", "estimators", "inverting", "restoring"),
+    *("extending", "estimators", "inverting", "loops", "restoring"),
     *("classifier", "denoiser", "potential", "processes", "sparse-autoencoder"),
     "torch-encoder",
 )

@@ -97,7 +97,8 @@ def data_term(network: Network, params: Params) -> DataTerm:
     if len(network.nodes) != 1 or network.nodes[0].parents != (INPUT,):
         raise ValueError(
             f"network: the convex solver takes one node with the input as its parent, got "
-            f"{len(network.nodes)} nodes; cut the network after its first node"
+            f"{len(network.nodes)} nodes; cut the network after its first node, "
+            "Network(network.nodes[:1], network.input_shape)"
         )
     (node,) = network.at(params).nodes
     return DataTerm(node.affine, params[node.owner], node.potential)

@@ -46,6 +46,10 @@ class OneSweep(AbstractGradientMethod):
     `undamped` (the default) that factor is taken out at every node; without it the signal shrinks
     geometrically with depth.
 
+    Rounding of the activations is divided by $\frac{\beta\tau}{1+\tau}$, which is 1/110 with the
+    defaults: signals that are that much smaller than activations want larger β and τ, or more
+    digits; half precision is too short for the defaults.
+
     A general optimiser gives no promise of descent; stable steps are those of `ImplicitSGD` and
     `BlockCoordinateDescent`.
 
