@@ -38,8 +38,9 @@ class Normalisation(AbstractAffine):
         return shapes[0]
 
     def init(self, key: PRNGKeyArray, *shapes: Shape, dtype: Any) -> Params:
-        ones, zeros = jnp.ones(shapes[0][-1:], dtype), jnp.zeros(shapes[0][-1:], dtype)
-        return {"scale": ones, "shift": zeros, "mean": zeros, "variance": ones}
+        # Each has memory of its own, which a step may take.
+        start = {"scale": 1, "shift": 0, "mean": 0, "variance": 1}
+        return {name: jnp.full(shapes[0][-1:], value, dtype) for name, value in start.items()}
 
     def apply(self, params: Params, *inputs: Float[Array, "samples ... c"]) -> Array:
         fixed = jax.lax.stop_gradient((params["mean"], params["variance"]))
