@@ -26,7 +26,8 @@ from liftax.training._optimisers import layerwise
 # Stages are worth it where the busiest has at most so many times the mean to do, and each at least
 # so many operations in a step: its programs, about five, take as long to start.
 _UNEVEN, _LEAST = 1.25, 2**30
-# One after the other few layers are as well parts of the program: their steps take less time.
+# One after the other, as convolutions are in a loop, few layers are as well parts of the program:
+# their steps take less time.
 _DEEP = 64
 # Convolutions in a loop are worth it with so many products for each number of an activation, as
 # many as four channels have: else what the loop moves in memory takes longer than what it saves.
@@ -132,7 +133,7 @@ def _pays(
         # An accelerator would wait for the small products of a loop.
         alone = place is None and jax.default_backend() == "cpu"
         return alone and count >= (_CONVOLUTIONS if looped else _OTHERS) and not _wide(stacking)
-    return not (isinstance(_order(method), GaussSeidel) or wakes) or count >= _DEEP
+    return count >= _DEEP or not (looped or wakes or isinstance(_order(method), GaussSeidel))
 
 
 def _wide(stacking: Stacking) -> bool:
