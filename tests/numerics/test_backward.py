@@ -17,7 +17,7 @@ from liftax.training._optimisers import layerwise
 from liftax.training._stacking import layers
 from tests.exporting.networks import drawn
 from tests.helpers import compiled
-from tests.numerics.test_stack import CHANNELS, NETWORKS, close, found, inputs
+from tests.numerics.test_stack import NETWORKS, close, found, inputs
 
 ROWS = {
     **NETWORKS,
@@ -153,8 +153,7 @@ DEEP = liftax.mlp([5, *[4] * 34, 3])
         (DEEP, liftax.OneSweep(SGD), True),
         (NETWORKS["chain"], liftax.OneSweep(SGD), False),
         (liftax.mlp([5, *[128] * 40, 3]), liftax.OneSweep(SGD), False),
-        pytest.param(CHANNELS, liftax.OneSweep(SGD), True, marks=pytest.mark.slow),
-        (NETWORKS["unrolled"], liftax.BackPropagation(SGD), False),
+        (liftax.resnet((5, 4, 1), 8, 18, 3), liftax.BackPropagation(SGD), False),
         pytest.param(DEEP, liftax.BackPropagation(SGD), True, marks=pytest.mark.slow),
         pytest.param(DEEP, liftax.OneSweep(optax.lamb(1e-3)), False, marks=pytest.mark.slow),
     ],

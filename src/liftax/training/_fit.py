@@ -90,10 +90,10 @@ def fit(
             order `GaussSeidel`, which goes from layer to layer in a loop, and on CPUs for
             `Contrastive`, which from a forward pass moves the last layers only for some sweeps; on
             CPUs, without a mesh, for `OneSweep` and `BackPropagation`, in a loop too, from 32
-            layers on (16 with convolutions) of up to 100 weights for each number of an activation.
-            Layers stay apart where the optimiser would take other steps on stacks, because norms or
-            factors of single arrays count (LAMB, Adafactor, Muon) or masks look at the number of
-            axes; use ``stack=False`` if a function picks out layers by their names.
+            layers on that are no convolutions and have up to 100 weights for each number of an
+            activation. Layers stay apart where the optimiser would take other steps on stacks,
+            because norms or factors of single arrays count (LAMB, Adafactor, Muon) or masks look at
+            the number of axes; use ``stack=False`` if a function picks out layers by their names.
         mesh: devices that divide the work: a `jax.sharding.Mesh` with an axis ``"data"``, along
             which each batch is divided (of full-batch methods all samples and their activations),
             and perhaps an axis ``"layer"``, along which layers are; a `Placement` to divide

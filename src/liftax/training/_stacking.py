@@ -33,10 +33,10 @@ _DEEP = 64
 # many as four channels have: else what the loop moves in memory takes longer than what it saves.
 _DENSE = 32
 # Methods that go once from the output to the input, for which a loop on a CPU takes less time: for
-# so many layers, of convolutions and of others, with so many weights for each number of an
-# activation. More are written to memory for the optimiser, which else meets them in the cache.
+# so many layers, with so many weights for each number of an activation. More are written to memory
+# for the optimiser, which else meets them in the cache. Convolutions are faster outside of loops.
 _BACKWARD = OneSweep | BackPropagation
-_CONVOLUTIONS, _OTHERS, _WIDE = 16, 32, 100
+_MANY, _WIDE = 32, 100
 
 
 class Layers(NamedTuple):
@@ -132,7 +132,7 @@ def _pays(
     if isinstance(method, _BACKWARD):
         # An accelerator would wait for the small products of a loop.
         alone = place is None and jax.default_backend() == "cpu"
-        return alone and count >= (_CONVOLUTIONS if looped else _OTHERS) and not _wide(stacking)
+        return alone and not looped and count >= _MANY and not _wide(stacking)
     return count >= _DEEP or not (looped or wakes or isinstance(_order(method), GaussSeidel))
 
 
