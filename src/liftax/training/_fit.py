@@ -86,8 +86,8 @@ def fit(
             for the random numbers that step sizes start from) in a program whose size and time to
             compile do not grow with depth. None does so where steps then take no longer: in the
             orders `Jacobi` and `RedBlack`, which update all layers of a stack by one batched
-            product, convolutions (of four channels and more) in a loop; from 64 layers on in the
-            order `GaussSeidel`, which goes from layer to layer in a loop, and on CPUs for
+            product; from 64 layers on for convolutions (of four channels and more) and in the order
+            `GaussSeidel`, which are computed layer by layer in a loop, and on CPUs for
             `Contrastive`, which from a forward pass moves the last layers only for some sweeps; on
             CPUs, without a mesh, for `OneSweep` and `BackPropagation`, in a loop too, from 32
             layers on that are no convolutions and have up to 100 weights for each number of an
