@@ -13,7 +13,7 @@ class Reason(enum.Enum):
     BUDGET = "all iterations were made, and the gap is above the tolerance: allow more"
     SETTLED = "the input changes by less than the tolerance"
     MOVING = "all iterations were made, and the input still changes: allow more"
-    DIVERGED = "values became infinite or NaN: start from finite values, with a smaller ratio"
+    DIVERGED = "values became infinite or NaN: take a smaller step or ratio, and a finite start"
 
     def __str__(self) -> str:
         return self.value

@@ -169,7 +169,10 @@ def _train(
 def _restore(
     photo: Photo,
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")],
-    task: Literal["denoise", "deblur", "inpaint"] = "denoise",
+    task: Annotated[
+        Literal["denoise", "deblur", "inpaint"] | None,
+        tyro.conf.arg(help_behavior_hint="(inpaint with --mask, deblur with --blur, else denoise)"),
+    ] = None,
     sigma: Sigma = None,
     model: Annotated[str, tyro.conf.arg(metavar="M")] = "denoise",
     damage: Annotated[_Damage, tyro.conf.arg(name="")] = _UNHARMED,
@@ -182,7 +185,7 @@ def _restore(
         photo: the file.
         out: file to write.
         task: what is wrong with it.
-        sigma: standard deviation of the noise, white being 1.
+        sigma: standard deviation of the noise, white being 1: 25 of 255 is 0.098.
         model: a model of the package, or a file of save_denoiser or `liftax reproduce denoiser`.
         damage: what is wrong beside noise.
         tile: largest side in pixels that is computed at once.
@@ -196,12 +199,14 @@ def _restore(
     done = restore(photo, out, task, **more)
     seconds = time.perf_counter() - begin
     if as_json:
-        figures = {"shape": done.shape, "sigma": done.sigma, "seconds": seconds}
-        _show({"photo": str(photo), "out": str(out), "task": task, **figures}, as_json)
+        figures = {**done._asdict(), "seconds": seconds}
+        _show({"photo": str(photo), "out": str(out), **figures}, as_json)
         return
     height, width, channels = done.shape
     kind = "grey" if channels == 1 else "colour"
-    print(f"{photo}: {width}x{height}, {kind}, noise {done.sigma:.3f}")
+    print(f"{photo}: {width}x{height}, {kind}, noise {done.sigma:.3f}, {done.task}")
+    if done.missing:
+        print(f"missing: {done.missing} of {width * height} pixels")
     print(f"written: {out.resolve()} ({seconds:.1f} s)")
 
 
@@ -233,6 +238,7 @@ def _invert(
         as_json: for machines.
     """
     _prepare_jax()
+    from liftax._commands import summary
     from liftax.inversion import invert_file
 
     done = invert_file(*(model, data, out, regulariser, alpha), budget=budget, **known._asdict())
@@ -247,8 +253,11 @@ def _invert(
         print(f"{missed} of {len(samples)}: no alpha brings the residual to the noise level")
     if any("alphas" in row for row in samples):
         print(
-            "no noise level is known: alpha is the corner of the L-curve; look at it in the report"
+            "no noise level is known: alpha is the corner of the L-curve; look at it in the "
+            "report, or give --noise"
         )
+    for line in summary(done.metrics):
+        print(line)
     print(f"written: {out.resolve()} ({done.metrics['seconds']:.1f} s)")
 
 

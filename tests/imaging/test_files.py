@@ -165,6 +165,9 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
         ("a.gif", image, 8, "path must end in one of"),
         ("a.png", np.zeros((2, 2, 2)), 8, "pixels must be"),
         ("a.png", np.full((2, 2), np.inf), 8, "NaN or infinity"),
+        ("a.png", np.full((2, 2), 100, np.uint8), 8, "divide by 255, or take pixels.astype"),
+        ("a.npy", np.full((2, 2), 100, np.uint16), 8, "divide by 65535"),
+        ("a.png", np.zeros((3, 5, 6)), 8, "channels first, .3, 5, 6.*np.moveaxis.pixels, 0, -1."),
         ("a.png", image, 12, "depth must be 8, or 16"),
         ("a.jpg", image, 16, "depth must be 8, or 16"),
     ):

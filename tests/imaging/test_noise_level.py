@@ -26,12 +26,16 @@ def test_missing_pixels_do_not_count(share: float) -> None:
     assert found[0] == found[1] == pytest.approx(0.1, rel=0.15)
     assert noise_level(noise, np.zeros(seen.shape)) == 0
     assert noise_level(noise, np.ones(seen.shape)) == pytest.approx(noise_level(noise), rel=0.03)
+    with pytest.raises(ValueError, match="divide by 255"):
+        noise_level(np.zeros((9, 9, 1), np.uint8))
+    with pytest.raises(ValueError, match="channels first"):
+        noise_level(np.zeros((3, 9, 9)))
     with pytest.raises(ValueError, match="seen must be"):
         noise_level(noise, seen[..., 0])
 
 
 def test_planes_have_no_noise_and_shapes_are_checked() -> None:
     rows, columns = np.mgrid[:9, :8]
-    assert noise_level((rows + 2 * columns)[..., None]) < 1e-12
+    assert noise_level((rows + 2.0 * columns)[..., None]) < 1e-12
     with pytest.raises(ValueError, match="image must be"):
         noise_level(np.zeros((3, 9, 1)))

@@ -1,11 +1,14 @@
 """The contract of operators: adjoints and norms against dense matrices, precision, batches."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
 
+from liftax.affine import Fixed
 from liftax.imaging import (
     AbstractOperator,
     Blur,
@@ -13,6 +16,7 @@ from liftax.imaging import (
     Downsample,
     FiniteDifferences,
     Fourier,
+    FromFunction,
     Identity,
     Mask,
     Normal,
@@ -20,6 +24,7 @@ from liftax.imaging import (
     Wavelets,
     adjoint,
     box_kernel,
+    check_linear,
     gaussian_kernel,
     motion_kernel,
     power_norm,
@@ -54,6 +59,7 @@ OPERATORS: dict[str, AbstractOperator] = {
     "coils of complex": Fourier(VISIBLE, COILS, complex_images=True),
     "wavelets": Wavelets((12, 8, 2), "db2", 2),
     "composition": Compose(Downsample(SHAPE, 1), Blur(SHAPE, KERNEL)),
+    "function": FromFunction(lambda x: x[::2] - 3 * x[:5, :, ::-1], SHAPE),
     "normal": Normal(FiniteDifferences(SHAPE)),
 }
 
@@ -181,3 +187,38 @@ def test_misuse_is_named() -> None:
         box_kernel(4)
     with pytest.raises(ValueError, match="length must be positive, got 0"):
         motion_kernel(0, 0)
+
+
+def test_operators_are_called_and_have_transposes() -> None:
+    operator = FromFunction(lambda x: 2 * x[1:], PLANE)
+    x = RNG.normal(size=PLANE)
+    np.testing.assert_array_equal(operator(x), 2 * x[1:])
+    np.testing.assert_array_equal(operator.T(operator(x))[1:], 4 * x[1:])
+    check_linear(operator, operator.norm())
+
+
+@jax.custom_vjp
+def wrong(x):
+    return 2 * x
+
+
+wrong.defvjp(lambda x: (2 * x, None), lambda _, y: (3 * y,))
+
+
+def test_functions_that_are_no_operators_are_refused() -> None:
+    function: Any
+    for function, words in (
+        (3, "must be a function of one image, got 3"),
+        (lambda x: x + 1, "is not linear.*of an affine map"),
+        (lambda x: np.asarray(x), r"must be one of JAX \(jax.numpy\) of an image \(9, 8, 1\)"),
+        (lambda x: x[:, :, 5:] @ x, "must be one of JAX"),
+        (jnp.fft.fft2, "stack real and imaginary part"),
+        (lambda x: (x, x), "must give one array"),
+        (wrong, "the adjoint of FromFunction is not that of its apply"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            FromFunction(function, PLANE)
+    with pytest.raises(ValueError, match=r"operator must be one of liftax.imaging, got custom_vjp"):
+        Fixed(function)
+    with pytest.raises(ValueError, match=r"FromFunction.function, in_shape"):
+        adjoint(function, jnp.zeros(PLANE))

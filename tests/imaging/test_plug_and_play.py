@@ -1,5 +1,7 @@
 """Plug-and-play iterations with denoisers that are proximal maps."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Lasso
 
+from liftax._solution import Reason
 from liftax.imaging import Blur, Mask, lipschitz_estimate, plug_and_play, psnr, tv_denoise
+from liftax.restoration import load_denoiser
 
 
 def draw(seed: int, *shape: int) -> jax.Array:
@@ -54,13 +58,25 @@ def test_distances_to_the_fixed_point_fall() -> None:
 def test_a_tolerance_ends_it_and_wrong_input_is_refused() -> None:
     y, mask = draw(0, 6, 7, 1), Mask(np.ones((6, 7)))
     done = plug_and_play(mask, y, jax.tree_util.Partial(soft, 0.0), iterations=50)
-    assert int(done.iterations) == 1 and float(done.change) == 0
+    assert int(done.iterations) == 1 and float(done.change) == 0 and done.converged
+    moving = plug_and_play(mask, y, jax.tree_util.Partial(soft, 0.1), iterations=1)
+    assert moving.reason is Reason.MOVING and not moving.converged
+    few, larger = Mask(np.eye(6, 7)), jax.tree_util.Partial(jnp.multiply, 1e200)
+    grown = plug_and_play(few, y, larger, iterations=9)
+    assert grown.reason is Reason.DIVERGED
     with pytest.raises(ValueError, match=r"step must be in \(0, 2\]"):
         plug_and_play(mask, y, jax.tree_util.Partial(soft, 0.1), step=3.0)
     with pytest.raises(ValueError, match="start has the shape"):
         plug_and_play(mask, y, jax.tree_util.Partial(soft, 0.1), start=jnp.zeros((2, 2, 1)))
     with pytest.raises(ValueError, match="y has the shape"):
         plug_and_play(mask, y[:3], jax.tree_util.Partial(soft, 0.1))
+    with pytest.raises(ValueError, match=r"relaxation must be in \(0, 1\], got 2"):
+        plug_and_play(mask, y, jax.tree_util.Partial(soft, 0.1), relaxation=2)
+    with pytest.raises(ValueError, match="start has values that are not finite"):
+        plug_and_play(mask, y, jax.tree_util.Partial(soft, 0.1), start=y * np.nan)
+    denoiser: Any = load_denoiser()
+    with pytest.raises(ValueError, match=r"take denoiser.at\(sigma\)"):
+        plug_and_play(mask, y, denoiser)
 
 
 def test_total_variation_fills_holes() -> None:
@@ -72,6 +88,16 @@ def test_total_variation_fills_holes() -> None:
     denoiser = jax.tree_util.Partial(lambda v: tv_denoise(v, 0.02, 60).x)
     found = plug_and_play(Mask(known.astype(np.float32)), y, denoiser, iterations=300).x
     assert psnr(found, x) > 25 > 5 + psnr(y, x)
+    first = plug_and_play(
+        Mask(known.astype(np.float32)), y, jax.tree_util.Partial(soft, 0.0), iterations=0
+    ).x
+    np.testing.assert_allclose(first[known], x[known], rtol=1e-6)
+    assert psnr(first, x) > 20
+    far = known & (np.arange(24) < 8)[:, None]  # nothing is seen around the last rows
+    last = plug_and_play(
+        Mask(far.astype(np.float32)), y, jax.tree_util.Partial(soft, 0.0), iterations=0
+    ).x[20:]
+    np.testing.assert_allclose(last, y[far].mean(), rtol=1e-6)
 
 
 def test_lipschitz_estimates_are_norms_of_jacobians() -> None:

@@ -57,3 +57,18 @@ def test_moments_of_noise() -> None:
 def test_small_images_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 7 pixels wide"):
         ssim(X[:6], Y[:6])
+
+
+def test_integers_and_other_shapes_are_refused() -> None:
+    """White is 1: bytes would give numbers that mean nothing."""
+    whole = np.full((12, 12, 3), 100, np.uint8)
+    for measure in (psnr, ssim):
+        with pytest.raises(ValueError, match=r"x holds integers \(uint8\).*divide by 255"):
+            measure(whole, whole)
+        with pytest.raises(ValueError, match="same shape"):
+            measure(whole[..., :1] / 255, whole / 255)
+    with pytest.raises(ValueError, match=r"reference has the channels first, .3, 24, 19."):
+        ssim(X[..., :1], np.zeros((3, 24, 19)))
+    for noise in (gaussian_noise, poisson_noise, salt_and_pepper):
+        with pytest.raises(ValueError, match="divide by 65535"):
+            noise(jax.random.key(0), whole.astype(np.uint16), 0.1)

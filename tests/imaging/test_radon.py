@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from skimage.transform import iradon, radon
 
 from liftax.imaging import Radon, filtered_back_projection
@@ -58,3 +59,9 @@ def test_filtered_back_projection_inverts() -> None:
     np.testing.assert_allclose(ramp[inner], 1, atol=0.05)
     np.testing.assert_allclose(hann[inner], 1, atol=0.05)
     assert smeared[inner].min() > 5
+
+
+def test_a_sinogram_of_another_transform_is_refused() -> None:
+    operator = Radon((32, 48, 1), [0, 45, 90])
+    with pytest.raises(ValueError, match=r"y has the shape \(10, 3\), .* = \(58, 3\)"):
+        filtered_back_projection(operator, jnp.ones((10, 3)))

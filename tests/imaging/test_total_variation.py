@@ -1,5 +1,9 @@
 """Total variation against exact solvers and theorems."""
 
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +12,7 @@ from scipy.optimize import lsq_linear
 from skimage.restoration import denoise_tv_chambolle
 
 from liftax.imaging import (
+    AbstractOperator,
     Blur,
     FiniteDifferences,
     Identity,
@@ -118,3 +123,40 @@ def test_misuse_is_named() -> None:
         tv_denoise(np.zeros((3, 3)), 0.1)
     with pytest.raises(ValueError, match="y has the shape"):
         tv_restore(Identity(SHAPE), np.zeros((3, 3, 1)), 0.1)
+    whole, nan = (Y * 255).astype(np.uint8), np.where(Y > 0.9, np.nan, Y)
+    for method in (tv_denoise, lambda y, weight: tv_restore(Identity(SHAPE), y, weight)):
+        with pytest.raises(ValueError, match="y holds integers"):
+            method(whole, 0.1)
+        with pytest.raises(ValueError, match="y has values that are not finite"):
+            method(nan, 0.1)
+        for weight in (-1, np.nan):
+            with pytest.raises(ValueError, match="weight must be at least 0 and finite, got"):
+                method(Y, weight)
+    with pytest.raises(ValueError, match="y has the channels first"):
+        tv_denoise(np.zeros((3, 8, 9)), 0.1)
+
+
+class Own(AbstractOperator):
+    """A user's operator."""
+
+    in_shape: tuple[int, ...] = eqx.field(static=True)
+    function: Callable = eqx.field(static=True)
+    bound: float = eqx.field(static=True)
+
+    def apply(self, x):
+        return self.function(x)
+
+    def norm(self):
+        return jnp.asarray(self.bound)
+
+
+def test_restoration_refuses_what_is_no_linear_operator() -> None:
+    function: Any = jnp.negative
+    with pytest.raises(ValueError, match="got ufunc; make one of a linear function by FromF"):
+        tv_restore(function, Y, 0.1)
+    with pytest.raises(ValueError, match=r"norm\(\) of Own is 0.5, but A makes an image 2 times"):
+        tv_restore(Own(SHAPE, lambda x: 2 * x, 0.5), Y, 0.1)
+    with pytest.raises(ValueError, match="Own is not linear"):
+        tv_restore(Own(SHAPE, lambda x: jnp.clip(x, 0, 1), 1), Y, 0.1)
+    with pytest.raises(ValueError, match=r"x became infinite or NaN.*compare with power_norm"):
+        tv_restore(Identity(SHAPE), np.full(SHAPE, 1e308), 0.1, 50)

@@ -116,7 +116,8 @@ def test_auto_without_a_noise_level_is_the_corner_and_says_so(
     np.save(tmp_path / "y.npy", y + 0.05 * np.random.default_rng(2).normal(size=y.shape))
     given = ("--model", model, "--data", tmp_path / "y.npy", "--out", tmp_path / "out")
     assert run(*given, "--regulariser", "tikhonov", "--tolerance", 1e-4) == 0
-    assert "no noise level is known: alpha is the corner" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no noise level is known: alpha is the corner" in said
     network, params = load_network(model)
     curve = l_curve(
         *(network, params, np.load(tmp_path / "y.npy"), Tikhonov(), np.logspace(-6, 2, 17)),
@@ -124,6 +125,11 @@ def test_auto_without_a_noise_level_is_the_corner_and_says_so(
     )
     rows = json.loads((tmp_path / "out" / "metrics.json").read_text())["samples"]
     assert [row["alpha"] for row in rows] == pytest.approx(curve.alpha)
+    sizes = np.linalg.norm(np.load(tmp_path / "y.npy").reshape(len(rows), -1), axis=1)
+    relative = [row["residual"] / size for row, size in zip(rows, sizes, strict=True)]
+    assert [row["relative_residual"] for row in rows] == pytest.approx(relative)
+    assert f"alpha: {min(curve.alpha):.3g}" in said
+    assert f"residual: {min(relative):.3g}" in said
     assert rows[0]["residuals"] == pytest.approx(curve.residuals[:, 0])
     assert np.load(tmp_path / "out" / "tries.npy") == pytest.approx(curve.inputs)
     page = (tmp_path / "out" / "report.html").read_text()
@@ -259,6 +265,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     "alpha: box acts alike for every one": {"alpha": "auto", "regulariser": "box"},
     "regulariser: 'tikonov' is unknown; did you mean 'tikhonov'": {"regulariser": "l1+tikonov"},
     "PlugAndPlay has no values": {"alpha": "auto", "regulariser": "denoiser"},
+    "PlugAndPlay has no values, so": {
+        "alpha": "auto", "regulariser": "denoiser", "model": "two.safetensors", "data": "two.npy",
+    },
     "noise must be positive, got -1.0": {"alpha": "auto", "noise": -1},
     "original: .* has 1 inputs for 2 outputs": {"original": "one.npy"},
     "iterations must be positive, got 0": {"iterations": 0},
@@ -277,6 +286,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "y.npy", np.zeros((2, 80)))
     np.save(folder / "minus.npy", -np.ones(80))
     np.save(folder / "one.npy", np.zeros(SHAPE))
+    # Two channels of features: no picture, whose noise could be estimated.
+    features = chain((6, 6, 1), [(Convolution(2), "identity")])
+    save_network(folder / "two.safetensors", features, features.init(jax.random.key(0)))
+    np.save(folder / "two.npy", np.random.default_rng(0).normal(size=(1, 6, 6, 2)))
     (folder / "used").mkdir()
     (folder / "used" / "own.txt").write_text("mine")
     return folder

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL.Image
 import pytest
 import skimage.data
 
@@ -125,6 +126,8 @@ def test_wrong_input_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[st
     write_image(tmp_path / "small.png", CAMERA[:9])
     write_image(tmp_path / "white.png", np.ones(CAMERA.shape))
     write_image(tmp_path / "black.png", np.zeros((3, 3)))
+    write_image(tmp_path / "none.png", np.zeros(CAMERA.shape))
+    np.save(tmp_path / "bytes.npy", np.full((9, 9), 200.0))
     for words, settings in {
         "task must be one of": {"task": "sharpen"},
         "sigma must be at least 0": {"sigma": -1.0},
@@ -135,9 +138,22 @@ def test_wrong_input_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[st
         r"blur must be in \(0, 20\]": {"task": "deblur", "blur": 50.0},
         "is black; a kernel": {"task": "deblur", "blur": tmp_path / "black.png"},
         "tile must be more than": {"tile": 8},
+        "sigma must be at most 1, white being 1, got 25; 25 of 255 is 0.098": {"sigma": 25.0},
+        "none is white.; is it inverted": {"mask": tmp_path / "none.png"},
+        "mask: the task denoise takes none; leave": {"task": "denoise", "mask": out},
+        "blur: the task inpaint takes none; leave": {"task": "inpaint", "blur": 1.5},
+        "mask and blur: give one": {"blur": 1.5, "mask": out},
     }.items():
         with pytest.raises(ValueError, match=words):
             restore(photo, out, **settings)
+    for given, words in {
+        (photo, photo): "is the photo, which stays",
+        (tmp_path / "bytes.npy", out): "photo has pixels up to 200, .*divide them by 255",
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            restore(*given)
+    with pytest.raises(ValueError, match="is the mask"):
+        restore(photo, tmp_path / "none.png", mask=tmp_path / "none.png")
     with pytest.raises(ValueError, match="out must end in one of"):
         restore(photo, tmp_path / "out.gif")
     save_model(tmp_path / "other.safetensors", {"a": np.zeros(2)}, {"task": "classify"})
@@ -147,3 +163,35 @@ def test_wrong_input_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit, match="2"):
         main(["restore", str(tmp_path / "absent.png"), "--out", str(out)])
     assert "there is no such file" in capsys.readouterr().err
+
+
+def test_options_name_the_task_and_masks_of_bytes_count(tmp_path: Path, capsys) -> None:
+    """A mask of the bytes 0 and 1 is one; the photograph is flat, so that little is computed."""
+    flat, hidden = np.full((9, 7, 1), 0.2), np.zeros((9, 7), np.uint8)
+    hidden[2:4, 3] = 1
+    write_image(tmp_path / "photo.png", np.where(hidden[..., None], 1, flat))
+    given = ["restore", str(tmp_path / "photo.png"), "--sigma", "0"]
+    for suffix, kind in ((".png", np.uint8), (".npy", np.uint16), (".npy", bool)):
+        out, mask = tmp_path / "out.png", tmp_path / f"mask{suffix}"
+        if suffix == ".png":
+            PIL.Image.fromarray(hidden).save(mask)
+        else:
+            np.save(mask, hidden.astype(kind))
+        main([*given, "--out", str(out), "--mask", str(mask)])
+        said = capsys.readouterr().out
+        assert "inpaint" in said and "missing: 2 of 63 pixels" in said
+        np.testing.assert_allclose(read_image(out), flat, atol=0.03)
+    main([*given, "--out", str(tmp_path / "out.png"), "--json"])
+    assert '"task": "denoise"' in capsys.readouterr().out
+
+
+def test_denoisers_refuse_other_scales_and_channels_first() -> None:
+    denoiser, whole = load_denoiser(), (CAMERA * 255).astype(np.uint8)
+    for image, sigma, words in (
+        (whole, 25.0, "divide by 255"),
+        (CAMERA, 25.0, "25 of 255 is 0.098"),
+        (CAMERA * 255, 0.1, "divide them by 255"),
+        (np.zeros((3, 9, 9)), 0.1, "image has the channels first"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            denoiser(image, sigma)

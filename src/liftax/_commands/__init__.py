@@ -6,6 +6,7 @@ from liftax._commands._evaluate import evaluate as evaluate
 from liftax._commands._info import info as info
 from liftax._commands._launch import launch as launch
 from liftax._commands._report import report as report
+from liftax._commands._summary import summary as summary
 from liftax._commands._text import lines as lines
 from liftax._commands._train import resumed as resumed
 from liftax._commands._train import train as train

@@ -11,9 +11,20 @@ from liftax.imaging import AbstractOperator
 
 
 class Fixed(AbstractAffine):
-    r"""$z = Au$ for a linear operator $A$ of `liftax.imaging`, without parameters."""
+    r"""$z = Au$ for a linear operator $A$ of `liftax.imaging`, without parameters.
+
+    Raises:
+        ValueError: for anything else than an operator.
+    """
 
     operator: AbstractOperator
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.operator, AbstractOperator):
+            raise ValueError(
+                f"operator must be one of liftax.imaging, got {type(self.operator).__name__}; make "
+                "one of a linear function by imaging.FromFunction(function, in_shape)"
+            )
 
     def out_shape(self, *shapes: Shape) -> Shape:
         if len(shapes) != 1:

@@ -9,13 +9,16 @@ from liftax.imaging._files import bit_depth as bit_depth
 from liftax.imaging._files import read_image as read_image
 from liftax.imaging._files import write_image as write_image
 from liftax.imaging._fourier import Fourier as Fourier
+from liftax.imaging._function import FromFunction as FromFunction
 from liftax.imaging._half_quadratic import half_quadratic as half_quadratic
 from liftax.imaging._noise import gaussian_noise as gaussian_noise
 from liftax.imaging._noise import poisson_noise as poisson_noise
 from liftax.imaging._noise import salt_and_pepper as salt_and_pepper
 from liftax.imaging._noise_level import noise_level as noise_level
 from liftax.imaging._operator import AbstractOperator as AbstractOperator
+from liftax.imaging._operator import Adjoint as Adjoint
 from liftax.imaging._operator import adjoint as adjoint
+from liftax.imaging._operator import check_linear as check_linear
 from liftax.imaging._operator import power_norm as power_norm
 from liftax.imaging._photographs import cached_patches as cached_patches
 from liftax.imaging._photographs import crop as crop
@@ -35,7 +38,6 @@ from liftax.imaging._simple import Identity as Identity
 from liftax.imaging._simple import Mask as Mask
 from liftax.imaging._simple import Normal as Normal
 from liftax.imaging._simple import random_mask as random_mask
-from liftax.imaging._steps import Adjoint as Adjoint
 from liftax.imaging._steps import DataStep as DataStep
 from liftax.imaging._steps import Fill as Fill
 from liftax.imaging._steps import FilteredBackProjection as FilteredBackProjection

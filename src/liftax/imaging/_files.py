@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float
 
 from liftax._files import write_bytes
+from liftax._pixels import check_channels, check_numbers
 
 LIMIT = 2**28
 _PIECE = 2**20
@@ -77,9 +78,12 @@ def write_image(path: str | Path, pixels: ArrayLike, depth: int = 8) -> None:
         depth: bits, 8 or 16 (PNG and TIFF).
 
     Raises:
-        ValueError: for other shapes, depths or suffixes, and for values that are not finite.
+        ValueError: for integers, other shapes, depths or suffixes, and for values that are not
+            finite.
     """
     path, image = Path(path), np.asarray(pixels)
+    check_numbers(image, "pixels")
+    check_channels(image, "pixels")
     image = image[..., None] if image.ndim == 2 else image
     if image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
         raise ValueError(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from liftax._iterate import scan
-from liftax.imaging._operator import AbstractOperator, adjoint
+from liftax.imaging._operator import AbstractOperator, adjoint, measured
 
 
 def half_quadratic(
@@ -39,13 +39,14 @@ def half_quadratic(
         inner: iterations of conjugate gradients for x.
 
     Raises:
-        ValueError: for measurements or a start of another shape, levels that are not positive, or
+        ValueError: for measurements or a start of another shape, integers and values that are not
+            finite, levels that are not positive, or
             noise that is not.
 
     Source: Geman & Yang (1995); Zhang et al., "Plug-and-play image restoration with deep denoiser
     prior" (2021).
     """
-    data = jnp.asarray(y)
+    data = measured(operator, y)
     first = adjoint(operator, data) if start is None else jnp.asarray(start, data.dtype)
     if first.shape != operator.in_shape:
         raise ValueError(f"start has the shape {first.shape}, images have {operator.in_shape}")

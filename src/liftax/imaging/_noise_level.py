@@ -6,6 +6,8 @@ import math
 import numpy as np
 from jaxtyping import ArrayLike
 
+from liftax._pixels import check_channels, check_numbers
+
 # High-pass filters of norm 1: of Daubechies' wavelet with two vanishing moments, and of Haar's.
 _SMOOTH = np.array([1 - math.sqrt(3), math.sqrt(3) - 3, 3 + math.sqrt(3), -1 - math.sqrt(3)])
 _SMOOTH = _SMOOTH / math.sqrt(32)
@@ -28,11 +30,15 @@ def noise_level(image: ArrayLike, seen: ArrayLike | None = None) -> float:
         seen: (height, width, 1), not 0 where a pixel counts; None for all.
 
     Raises:
-        ValueError: for another number of axes, a smaller image, or a mask of another shape.
+        ValueError: for integers, another number of axes, channels first, a smaller image, and a
+            mask of another shape.
 
     Source: Donoho & Johnstone (1994).
     """
-    x = np.asarray(image, np.float64)
+    pixels = np.asarray(image)
+    check_numbers(pixels, "image")
+    check_channels(pixels, "image")
+    x = pixels.astype(np.float64)
     if x.ndim != 3 or min(x.shape[:2]) < len(_SMOOTH):
         raise ValueError(
             f"image must be (height, width, channels), at least 4x4 pixels, got {x.shape}"

@@ -4,12 +4,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from liftax._pixels import check_channels, check_numbers
 from liftax.imaging._blur import Blur, box_kernel, gaussian_kernel
 
 
 def psnr(x: ArrayLike, reference: ArrayLike, data_range: float = 1.0) -> Float[Array, ""]:
-    r"""Peak signal-to-noise ratio $10\log_{10}(\mathrm{range}^2/\mathrm{mse})$ in dB."""
-    error = jnp.mean((jnp.asarray(x) - jnp.asarray(reference)) ** 2)
+    r"""Peak signal-to-noise ratio $10\log_{10}(\mathrm{range}^2/\mathrm{mse})$ in dB.
+
+    Of images of one shape, with any number of axes; infinite if they are equal.
+
+    Raises:
+        ValueError: for integers, and images of different shapes.
+    """
+    image, true = jnp.asarray(x), jnp.asarray(reference)
+    for array, name in ((image, "x"), (true, "reference")):
+        check_numbers(array, name)
+    if image.shape != true.shape:
+        raise ValueError(
+            f"x and reference must have the same shape, got {image.shape} and {true.shape}"
+        )
+    error = jnp.mean((image - true) ** 2)
     return 10 * jnp.log10(jnp.asarray(data_range, error.dtype) ** 2 / error)
 
 
@@ -27,12 +41,16 @@ def ssim(
     σ = 1.5, 11x11 pixels.
 
     Raises:
-        ValueError: for images of different shapes, or smaller than the window.
+        ValueError: for integers, and images of different shapes, channels first, or smaller than
+            the window.
 
     Source: Wang, Bovik, Sheikh & Simoncelli (2004).
     """
     side = 11 if gaussian else 7
     x, reference = jnp.asarray(x), jnp.asarray(reference)
+    for array, name in ((x, "x"), (reference, "reference")):
+        check_numbers(array, name)
+        check_channels(array, name)
     if x.shape != reference.shape or x.ndim != 3 or min(x.shape[:2]) < side:
         raise ValueError(
             "x and reference must be (height, width, channels), of the same shape and at least "

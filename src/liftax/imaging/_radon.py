@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from liftax._iterate import scan
+from liftax._pixels import check_numbers
 from liftax.imaging._operator import AbstractOperator, Shape, check_shape, power_norm
 
 FILTERS = ("ramp", "hann", "none")
@@ -157,12 +158,19 @@ def filtered_back_projection(
     Hann window for "hann"; "none" leaves it out.
 
     Raises:
-        ValueError: for another window.
+        ValueError: for another window, and for y of another shape than the transform's `out_shape`.
 
     Source: Kak & Slaney (1988), chapter 3, equation 61 for the samples of the ramp.
     """
     if window not in FILTERS:
         raise ValueError(f"window must be one of {FILTERS}, got {window!r}")
+    check_numbers(y, "y")
+    wanted = (radon.detectors, len(radon.angles))
+    if y.shape != wanted:
+        raise ValueError(
+            f"y has the shape {y.shape}, this transform gives (detectors, angles) = {wanted}; "
+            "make it with as many detectors and the same angles"
+        )
     scale = jnp.asarray(np.pi / (2 * len(radon.angles)), y.dtype)
     if window == "none":
         return scale * _back_projection(radon, y)

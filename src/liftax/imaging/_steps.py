@@ -1,30 +1,13 @@
-"""Operators made of another one: adjoint, multiple, steps on a data term, and first guesses."""
+"""Operators made of another one: multiple, steps on a data term, and first guesses."""
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from liftax.imaging._blur import Blur, gaussian_kernel, transfer
-from liftax.imaging._operator import AbstractOperator, Shape, adjoint, check_shape, power_norm
+from liftax.imaging._operator import AbstractOperator, Adjoint, Shape, check_shape, power_norm
 from liftax.imaging._radon import FILTERS, Radon, filtered_back_projection
 from liftax.imaging._simple import Mask
-
-
-class Adjoint(AbstractOperator):
-    r"""$A^\top$, with the norm of $A$."""
-
-    in_shape: Shape = eqx.field(static=True)
-    operator: AbstractOperator
-
-    def __init__(self, operator: AbstractOperator):
-        """See the class."""
-        self.operator, self.in_shape = operator, operator.out_shape
-
-    def apply(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        return adjoint(self.operator, x)
-
-    def norm(self) -> Float[Array, ""]:
-        return self.operator.norm()
 
 
 class Multiple(AbstractOperator):

@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 from liftax._iterate import repeat
-from liftax.imaging._operator import AbstractOperator, adjoint
+from liftax._pixels import check_channels, check_finite, check_numbers, check_weight
+from liftax.imaging._operator import AbstractOperator, adjoint, check_linear, measured
 
 
 class Restored(NamedTuple):
@@ -62,13 +65,18 @@ def tv_denoise(
         isotropic: Euclidean norm of the gradient, or sum of the absolute differences.
 
     Raises:
-        ValueError: unless y has three axes.
+        ValueError: unless y has three axes, the channels last, and finite values that are no
+            integers, and unless the weight is at least 0.
 
     Source: Beck & Teboulle (2009), on constrained total variation.
     """
     image = jnp.asarray(y)
     if image.ndim != 3:
         raise ValueError(f"y must be (height, width, channels), got {image.shape}")
+    check_numbers(image, "y")
+    check_channels(image, "y")
+    check_finite(image, "y")
+    check_weight(weight)
     image = jnp.moveaxis(image, -1, 0)
     level, step = (jnp.asarray(v, image.dtype) for v in (weight, 1 / 8))
 
@@ -115,14 +123,19 @@ def tv_restore(
         interval: values that pixels may have.
 
     Raises:
-        ValueError: for measurements of another shape.
+        ValueError: for measurements of another shape, integers, or values that are not finite, a
+            negative weight, an operator that `check_linear` refuses, and iterations that become
+            infinite.
 
     Source: Condat (2013), Vũ (2013).
     """
-    data = jnp.asarray(y)
+    data = measured(operator, y)
+    check_weight(weight)
+    norm = operator.norm()
+    check_linear(operator, norm)
     start = adjoint(operator, data)
     level = jnp.asarray(weight, data.dtype)
-    bound = 1.02 * jnp.asarray(operator.norm(), data.dtype) ** 2
+    bound = 1.02 * jnp.asarray(norm, data.dtype) ** 2
     dual = bound / 16
     tau = 1 / (bound / 2 + 8 * dual)
 
@@ -137,6 +150,11 @@ def tv_restore(
 
     first = start if interval is None else jnp.clip(start, *interval)
     x, _ = repeat(iterate, (first, _zeros(jnp.moveaxis(first, -1, 0))), iterations)
+    if not isinstance(x, Tracer) and not np.isfinite(np.asarray(x)).all():
+        raise ValueError(
+            f"x became infinite or NaN: norm() of the operator, {float(norm):.4g}, may be too "
+            "small (compare with power_norm), or the values of y too large"
+        )
     residual = operator.apply(x) - data
     energy = 0.5 * jnp.sum(residual**2) + level * total_variation(x, isotropic)
     return Restored(x, energy, jnp.asarray(jnp.nan, data.dtype))

@@ -49,10 +49,13 @@ class Wavelets(AbstractOperator):
         if self.levels < 1:
             raise ValueError(f"levels must be at least 1, got {self.levels}; 3 are usual")
         if len(self.in_shape) != 3 or any(n % 2**self.levels for n in self.in_shape[:2]):
+            halved = [
+                n for n in range(1, self.levels) if not any(s % 2**n for s in self.in_shape[:2])
+            ]
+            fitting = f"levels={halved[-1]} fits" if halved else "no level fits: crop to even sides"
             raise ValueError(
                 f"in_shape must be (height, width, channels), both sides divisible by "
-                f"{2**self.levels} for {self.levels} levels, got {self.in_shape}; crop, or take "
-                "fewer levels"
+                f"{2**self.levels} for {self.levels} levels, got {self.in_shape}; {fitting}"
             )
 
     def apply(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:

@@ -81,7 +81,7 @@ def invert_file(
             `discrepancy`, with $\delta = \sigma\sqrt m$ for outputs of m numbers, or without a
             noise level the corner of the `l_curve`: a heuristic, and the report says so.
         noise: σ, the standard deviation of an output's noise; None estimates it by
-            `imaging.noise_level` where outputs are pictures with noise.
+            `imaging.noise_level` where outputs are pictures, of one channel or three, with noise.
         original: the true inputs, a file like `data`, for errors, PSNR and SSIM.
         budget: the most iterations (of deeper networks: sweeps), and the tolerance that ends them;
             None for those of the solver, 2e-5 for the gap in single precision.
@@ -208,6 +208,7 @@ class _Problem(NamedTuple):
         rows = [
             {
                 **{"alpha": chosen.alpha[i], **row, "noise": levels[indices[i]]},
+                "sigma": levels[indices[i]] / math.sqrt(outputs[indices[i]].size),
                 **{"met": bool(chosen.met[i]), "tried": [a[:, i].tolist() for a in chosen.tried]},
             }
             for i, row in enumerate(_numbers(chosen.inverse))
@@ -235,7 +236,12 @@ def _gathered(
         x[part.indices] = part.x
         for index, row in zip(part.indices, part.rows, strict=True):
             errors = {} if truth is None else _errors(x[index], truth[index])
-            rows[index] = {"name": outputs.names[index], **row, **errors}
+            size = float(np.linalg.norm(outputs.values[index]))
+            relative = row["residual"] / size if size else math.nan
+            rows[index] = {
+                **{"name": outputs.names[index], **row, "relative_residual": relative},
+                **errors,
+            }
     return x, rows
 
 
@@ -300,7 +306,8 @@ def _levels(outputs: Examples, noise: float | None) -> np.ndarray | None:
     """The norm of every output's noise; None if it is not given and cannot be estimated."""
     count, *shape = outputs.values.shape
     if noise is None:
-        if len(shape) != 3 or min(shape[:2]) < 4:
+        # Channels of features are no pictures: their texture would count as noise.
+        if len(shape) != 3 or min(shape[:2]) < 4 or shape[2] not in (1, 3):
             return None
         found = np.array([noise_level(output) for output in outputs.values])
         if not found.all():

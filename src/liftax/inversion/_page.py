@@ -15,7 +15,9 @@ _ROWS = 100
 _COLUMNS = {
     "alpha": "α",
     "noise": "noise, norm",
+    "sigma": "noise, σ",
     "residual": "residual",
+    "relative_residual": "residual / |y|",
     "energy": "energy",
     "gap": "gap",
     "change": "change",

@@ -10,8 +10,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
+from liftax._pixels import check_channels, check_noise, check_numbers, check_white
 from liftax.affine import Convolution, Residual, TransposedConvolution
 from liftax.imaging import noise_level
 from liftax.networks import INPUT, Network, Params, dcp, ddfb, ddifb, dscp
@@ -87,20 +89,31 @@ class Denoiser(eqx.Module):
                 overlap makes the result that of the whole.
 
         Raises:
-            ValueError: for another number of axes, values that are not finite, a sigma that is not
-                positive and a tile that is too small.
+            ValueError: for integers, another number of axes, channels first, pixels that are not
+                finite or in 0..255, a sigma that is not in (0, 1], a tile that is too small, and
+                under a transformation of JAX.
         """
-        pixels = np.asarray(image, np.float32)
+        if isinstance(image, Tracer):
+            raise ValueError(
+                "image: a denoiser that is called works on known pixels; in programs of JAX, as "
+                "those of plug_and_play, take denoiser.at(sigma), in half_quadratic its restore"
+            )
+        pixels = np.asarray(image)
+        check_numbers(pixels, "image")
+        check_channels(pixels, "image")
+        pixels = pixels.astype(np.float32)
         if pixels.ndim != 3 or not pixels.size or not np.isfinite(pixels).all():
             raise ValueError(
                 f"image must be (height, width, channels) of finite values, got {pixels.shape}"
             )
+        check_white(pixels, "image")
         if sigma is None:
             sigma = noise_level(pixels) if min(pixels.shape[:2]) >= 4 else 0.0
             if sigma == 0:  # nothing to remove
                 return pixels
         if not (sigma > 0 and math.isfinite(sigma)):
             raise ValueError(f"sigma must be positive, got {sigma}; 0.1 is strong noise")
+        check_noise(sigma)
         level = jnp.float32(sigma)
         return tiled(
             lambda square: np.asarray(_denoise(self, level, jnp.asarray(square))),

@@ -1,12 +1,13 @@
 """From a photograph's file to the restored photograph's file."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from liftax._files import writable_folder
+from liftax._pixels import check_noise, check_white
 from liftax.imaging import (
     IMAGE_SUFFIXES,
     bit_depth,
@@ -27,16 +28,20 @@ class Restoration(NamedTuple):
     Attributes:
         shape: of the photograph, (height, width, channels).
         sigma: noise level that was assumed.
+        task: what was done.
+        missing: how many pixels the mask hides.
     """
 
     shape: tuple[int, ...]
     sigma: float
+    task: str
+    missing: int
 
 
 def restore(
     photo: str | Path,
     out: str | Path,
-    task: str = "denoise",
+    task: str | None = None,
     *,
     sigma: float | None = None,
     model: str | Path = "denoise",
@@ -52,11 +57,12 @@ def restore(
     Args:
         photo: file that `read_image` reads.
         out: file that `write_image` writes; 16 bits stay 16 if its format has them.
-        task: "denoise", "deblur" or "inpaint".
-        sigma: standard deviation of the noise, white being 1; None estimates it, of the pixels that
-            are not missing.
+        task: "denoise", "deblur" or "inpaint"; None for what mask or blur are for, else "denoise".
+        sigma: standard deviation of the noise, white being 1, at most 1; None estimates it, of the
+            pixels that are not missing.
         model: for `load_denoiser`.
-        mask: for inpainting, an image of the same size, white where pixels are missing.
+        mask: for inpainting, an image of the same size, white where pixels are missing;
+            one with no other values than 0 and 1, as a file of bytes too, is 1 there.
         blur: for deblurring, the standard deviation of a Gaussian in pixels, or an image of the
             kernel (both sides odd; divided by its sum).
         tile: largest side that is computed at once.
@@ -64,20 +70,21 @@ def restore(
     Raises:
         FileNotFoundError: for files that are not there.
         ValueError: for an unknown task, a file that is no image, a missing or unfitting mask or
-            blur, a sigma or tile out of range.
+            blur, one that the task does not take, a mask of no pixel or of all, a sigma or tile out
+            of range, floating point pixels in 0..255, and an `out` that is one of the files read.
     """
-    if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    task = _task(task, mask, blur)
+    _check_other(out, {"photo": photo, "mask": mask, "blur": blur, "model": model})
     if Path(out).suffix.lower() not in IMAGE_SUFFIXES:
         raise ValueError(f"out must end in one of {', '.join(IMAGE_SUFFIXES)}, got {str(out)!r}")
     writable_folder(Path(out).parent, "out")
     denoiser, pixels = load_denoiser(model), read_image(photo)
+    check_white(pixels, "photo")
     missing = _missing(mask, pixels) if task == "inpaint" else None
-    if sigma is None:
-        seen = None if missing is None else 1 - missing
-        sigma = noise_level(pixels, seen) if min(pixels.shape[:2]) >= 4 else 0.0
-    if not 0 <= sigma < 10:
+    sigma = _sigma(pixels, missing) if sigma is None else sigma
+    if not sigma >= 0:
         raise ValueError(f"sigma must be at least 0, white being 1, got {sigma}")
+    check_noise(sigma)
     if task == "denoise":
         restored = denoiser(pixels, sigma, tile) if sigma else pixels
     elif missing is not None:
@@ -86,7 +93,43 @@ def restore(
         restored = deblurred(denoiser, pixels, _kernel(blur), sigma, tile)
     deep = bit_depth(photo) == 16 and Path(out).suffix.lower() not in (".jpg", ".jpeg")
     write_image(out, restored, 16 if deep else 8)
-    return Restoration(pixels.shape, sigma)
+    hidden = 0 if missing is None else int(missing.sum())
+    return Restoration(pixels.shape, sigma, task, hidden)
+
+
+def _task(task: str | None, mask: object, blur: object) -> str:
+    """What is to be done; an option of another task is refused."""
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    given = {"inpaint": ("mask", mask), "deblur": ("blur", blur)}
+    named = [known for known, (_, value) in given.items() if value is not None]
+    if len(named) == 2:
+        raise ValueError("mask and blur: give one of them; a photograph with both wants two runs")
+    task = task or (named[0] if named else "denoise")
+    if named and task != named[0]:
+        option = given[named[0]][0]
+        raise ValueError(
+            f"{option}: the task {task} takes none; leave the task out for {named[0]}, or the "
+            f"{option}"
+        )
+    return task
+
+
+def _check_other(out: str | Path, given: dict[str, Any]) -> None:
+    for name, path in given.items():
+        if path is not None and Path(str(path)).resolve() == Path(out).resolve():
+            raise ValueError(f"out: {str(out)!r} is the {name}, which stays; name another file")
+
+
+def _sigma(pixels: Float[np.ndarray, "h w c"], missing: Float[np.ndarray, "h w 1"] | None) -> float:
+    """The noise of what is seen."""
+    seen = None if missing is None else 1 - missing
+    sigma = noise_level(pixels, seen) if min(pixels.shape[:2]) >= 4 else 0.0
+    if sigma > 1:
+        raise ValueError(
+            f"photo: its noise is estimated as {sigma:.3g}, and white is 1; divide its pixels"
+        )
+    return sigma
 
 
 def _kernel(blur: float | str | Path | None) -> Float[np.ndarray, "kh kw"]:
@@ -111,7 +154,12 @@ def _missing(
     """1 where pixels are missing."""
     if mask is None:
         raise ValueError("mask: inpainting needs an image that is white where pixels are missing")
-    missing = (read_image(mask, grey=True) > 0.5).astype(np.float32)
+    shades = read_image(mask, grey=True)
+    top = shades.max()
+    # A file of bytes, or of pairs of them, with the values 0 and 1.
+    one = top if np.isclose((255 * top, 65535 * top), 1, rtol=1e-3).any() else 1
+    two = bool(np.isin(shades, (0, top)).all())
+    missing = (shades > 0.5 * (one if two else 1)).astype(np.float32)
     if missing.shape[:2] != pixels.shape[:2]:
         raise ValueError(
             f"mask is {missing.shape[1]}x{missing.shape[0]} pixels, the photograph "
@@ -119,4 +167,9 @@ def _missing(
         )
     if missing.all():
         raise ValueError("mask: all pixels are missing (white); is it inverted?")
+    if not missing.any():
+        raise ValueError(
+            "mask: no pixel is missing (none is white); is it inverted? Without a mask the "
+            "photograph is denoised"
+        )
     return missing
