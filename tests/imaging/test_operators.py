@@ -191,7 +191,7 @@ def test_misuse_is_named() -> None:
 
 def test_operators_are_called_and_have_transposes() -> None:
     operator = FromFunction(lambda x: 2 * x[1:], PLANE)
-    x = RNG.normal(size=PLANE)
+    x = jax.device_put(RNG.normal(size=PLANE))
     np.testing.assert_array_equal(operator(x), 2 * x[1:])
     np.testing.assert_array_equal(operator.T(operator(x))[1:], 4 * x[1:])
     check_linear(operator, operator.norm())

@@ -265,7 +265,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "alpha: box acts alike for every one": {"alpha": "auto", "regulariser": "box"},
     "regulariser: 'tikonov' is unknown; did you mean 'tikhonov'": {"regulariser": "l1+tikonov"},
     "PlugAndPlay has no values": {"alpha": "auto", "regulariser": "denoiser"},
-    "PlugAndPlay has no values, so": {
+    "PlugAndPlay has no values, only a prox": {
         "alpha": "auto", "regulariser": "denoiser", "model": "two.safetensors", "data": "two.npy",
     },
     "noise must be positive, got -1.0": {"alpha": "auto", "noise": -1},

@@ -32,8 +32,9 @@ class FromFunction(AbstractOperator):
         """See the class."""
         if not callable(function):
             raise ValueError(f"function must be a function of one image, got {function!r}")
-        known = isinstance(function, eqx.Module | jax.tree_util.Partial)
-        self.function = function if known else jax.tree_util.Partial(function)
+        self.function = function
+        if not isinstance(function, eqx.Module | jax.tree_util.Partial):
+            self.function = jax.tree_util.Partial(function)
         self.in_shape = tuple(in_shape)
 
     def __check_init__(self) -> None:
