@@ -153,6 +153,7 @@ def test_evaluate_measures(model: Path, data: str, capsys) -> None:
         printed(capsys, "evaluate", model / "net.safetensors", "--data", given, "--json")
     )
     assert found["samples"] == 397
+    assert found["loss_name"] == "cross-entropy"
     assert f"{found['accuracy']:.6g}" == (model / "accuracy").read_text()
     assert 0 < found["loss"] < 3
 

@@ -212,7 +212,7 @@ def test_bad_input_is_named(digits: Split, tmp_path) -> None:
         run((x, y), validation=(x[:, :2], y))
     with pytest.raises(ValueError, match="outside the range of the output activation Sigmoid"):
         run((x, 3 * x[:, 0]), liftax.mlp([64, 8], output="sigmoid"))
-    with pytest.raises(ValueError, match="batch_size and report must be at least 1, got 1, 0 a"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
         run((x, y), batch_size=0)
     with pytest.raises(ValueError, match="every must be at least 1 step, got 0"):
         Checkpoints(tmp_path, every=0)

@@ -13,7 +13,17 @@ from tests.house.sources import SOURCE, module_name, place, python_files, tree
 
 # Lowest first; a module imports from its own part (one name here) and from layers below.
 LAYERS = (
-    ("_types", "_tree", "_iterate", "_fusion", "_files", "_pixels", "_solution", "_versions"),
+    (
+        "_types",
+        "_tree",
+        "_iterate",
+        "_fusion",
+        "_files",
+        "_kinds",
+        "_pixels",
+        "_solution",
+        "_versions",
+    ),
     ("_report",),
     ("data", "potentials"),
     ("imaging",),

@@ -7,6 +7,8 @@ from typing import Any
 from liftax._commands._samples import read_samples
 from liftax.data import load
 from liftax.importing import load_network
+from liftax.networks import Network
+from liftax.potentials import Identity, Softmax
 from liftax.training import measure
 
 
@@ -26,6 +28,17 @@ def evaluate(model: Path, data: str) -> dict[str, Any]:
         "model": str(model),
         "data": data,
         "samples": len(samples),
+        "loss_name": _loss_name(network, "accuracy" in figures),
         **figures,
         "seconds": seconds,
     }
+
+
+def _loss_name(network: Network, labels: bool) -> str:
+    """What the loss is: the Bregman distance of the output's activation, by its usual name."""
+    potential = network.node(network.output).potential
+    if isinstance(potential, Softmax):
+        return "cross-entropy"
+    if isinstance(potential, Identity):
+        return f"half the squared error{' to one-hot labels' if labels else ''}"
+    return f"Bregman distance of {type(potential).__name__}"

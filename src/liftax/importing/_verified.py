@@ -2,9 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from liftax.networks import Network, Params
+from liftax.networks import Network, Params, check_params
 
 
 def verify(network: Network, params: Params) -> None:
@@ -13,16 +12,8 @@ def verify(network: Network, params: Params) -> None:
     Raises:
         ValueError: if they do not fit, or the network cannot be evaluated.
     """
-    wanted = jax.eval_shape(network.init, jax.random.key(0))
+    check_params(network, params)
     leaves = jax.tree.leaves(params)
-    if jax.tree.structure(wanted) != jax.tree.structure(params) or any(
-        np.shape(leaf) != shaped.shape or not jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
-        for leaf, shaped in zip(leaves, jax.tree.leaves(wanted), strict=True)
-    ):
-        raise ValueError(
-            "params are not those of the network, or no floating-point numbers; they must have the "
-            "structure and the shapes that network.init gives"
-        )
     try:
         with jax.numpy_dtype_promotion("standard"):
             dtype = jnp.result_type(*leaves, jnp.float16)

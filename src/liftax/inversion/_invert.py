@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from liftax._kinds import check_kind, named
 from liftax._solution import Reason
 from liftax.inversion._block_descent import BlockDescent
 from liftax.inversion._data import DataTerm, data_term
 from liftax.inversion._primal_dual import Point, PrimalDual, Solved, point
 from liftax.inversion._regulariser import AbstractPrior
-from liftax.networks import Network, Params
+from liftax.networks import Network, Params, check_params
 from liftax.potentials import AbstractPotential
 
 
@@ -71,12 +72,17 @@ def invert(
         start: inputs, or the `point` of an earlier result; None for 0.
 
     Raises:
-        ValueError: for shapes that do not fit, values that are not finite, an α that is not
-            positive, outputs that the activation cannot have, and `PrimalDual` for more layers.
+        ValueError: for parameters of another network, shapes that do not fit, values that are not
+            finite, an α that is not positive, outputs that the activation cannot have, arguments of
+            another kind, and `PrimalDual` for more layers.
 
     Source: arXiv 2510.09796, section 5; Wang & Benning (2023).
     """
-    method = solver or default_solver(network)
+    check_kind(network, Network, "network", "a Network")
+    check_params(network, params)
+    check_kind(regulariser, AbstractPrior, "regulariser", "a regulariser such as TotalVariation()")
+    method = default_solver(network) if solver is None else solver
+    check_kind(method, PrimalDual | BlockDescent, "solver", "PrimalDual(), BlockDescent() or None")
     outputs = checked(network, network.at(params).nodes[-1].potential, y)
     weights = checked_alpha(alpha, outputs)
     shape = tuple(network.input_shape)
@@ -150,10 +156,12 @@ def checked(network: Network, potential: AbstractPotential, y: ArrayLike) -> Arr
     outputs = y if isinstance(y, Array) else jax.device_put(np.asarray(y))
     outputs = outputs if jnp.issubdtype(outputs.dtype, jnp.floating) else outputs.astype(float)
     shape = network.shapes[network.output]
-    if outputs.ndim != 1 + len(shape) or outputs.shape[1:] != shape or not len(outputs):
+    if outputs.ndim and not len(outputs):
+        raise ValueError(f"y is empty, shape {outputs.shape}; give at least one output")
+    if outputs.ndim != 1 + len(shape) or outputs.shape[1:] != shape:
         raise ValueError(
             f"y has the shape {outputs.shape}, outputs have {('samples', *shape)}; "
-            "put the samples along the first axis"
+            "put the samples along the first axis, one output is y[None]"
         )
     bad = ~np.isfinite(np.asarray(outputs)).reshape(len(outputs), -1).all(axis=1)
     if bad.any():
@@ -173,7 +181,13 @@ def checked_alpha(alpha: ArrayLike, y: Array) -> Array:
     Raises:
         ValueError: for one that is not positive and finite, or another number of them.
     """
-    weights = np.asarray(alpha, y.dtype)
+    try:
+        weights = np.asarray(alpha, y.dtype)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"alpha must be a positive number, or one for each output, got {named(alpha)}; "
+            "discrepancy chooses it from the noise level"
+        ) from None
     if weights.shape not in ((), (len(y),)):
         raise ValueError(
             f"alpha has the shape {weights.shape}; give one number, or one for each of the "

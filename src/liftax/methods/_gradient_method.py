@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from liftax._kinds import named
 from liftax.methods._method import AbstractMethod, Step
 from liftax.networks import Params
 from liftax.objectives import LiftedEnergy
@@ -31,6 +32,20 @@ class Evaluation(NamedTuple):
     memory: Any
 
 
+def check_optimiser(optimiser: Any) -> None:
+    """Refuse what is no optax transformation, such as a name, a rate, or a function to call.
+
+    Raises:
+        ValueError: saying what came.
+    """
+    parts = [getattr(optimiser, name, None) for name in ("init", "update")]
+    if isinstance(optimiser, type) or not all(map(callable, parts)):
+        raise ValueError(
+            "optimiser must be an optax.GradientTransformation such as optax.adam(1e-3), got "
+            f"{named(optimiser)}"
+        )
+
+
 class OptimiserState(NamedTuple):
     """The optimiser's state, and what the gradient's evaluation carries."""
 
@@ -48,6 +63,9 @@ class AbstractGradientMethod(AbstractMethod):
 
     optimiser: eqx.AbstractVar["optax.GradientTransformation"]
     full_batch: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        check_optimiser(self.optimiser)
 
     @property
     @abc.abstractmethod

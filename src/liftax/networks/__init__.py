@@ -16,6 +16,8 @@ from liftax.networks._network import States as States
 from liftax.networks._network import chain as chain
 from liftax.networks._network import potential_key as potential_key
 from liftax.networks._node import Node as Node
+from liftax.networks._output import with_output as with_output
+from liftax.networks._parameters import check_params as check_params
 from liftax.networks._proximal import dcp as dcp
 from liftax.networks._proximal import ddfb as ddfb
 from liftax.networks._proximal import ddifb as ddifb

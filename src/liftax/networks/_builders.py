@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from liftax._kinds import check_count
 from liftax.affine import Dense
 from liftax.affine import Identity as Copy
 from liftax.networks._convolutional import Activation, gain_before
@@ -21,8 +24,8 @@ def mlp(
     Raises:
         ValueError: for fewer than two widths, or an activation that is not proximal.
     """
-    hidden = [activation] * (len(widths) - 2)
-    return _dense_chain(widths, [*hidden, output])
+    widths = _checked(widths)
+    return _dense_chain(widths, [*[activation] * (len(widths) - 2), output])
 
 
 def autoencoder(
@@ -39,6 +42,7 @@ def autoencoder(
     Raises:
         ValueError: if input and output differ in width, or there is no middle layer.
     """
+    widths = _checked(widths)
     layers = len(widths) - 1
     if layers < 2 or widths[0] != widths[-1]:
         raise ValueError(
@@ -56,15 +60,21 @@ def code_layer(layers: int) -> int:
     return (layers + 1) // 2
 
 
+def _checked(widths: Sequence[int]) -> list[int]:
+    if not isinstance(widths, Sequence | np.ndarray) or len(widths) < 2:
+        raise ValueError(
+            f"widths needs an input and an output size, such as [64, 32, 10], got {widths!r}"
+        )
+    return [check_count(width, "every one of widths") for width in widths]
+
+
 def _dense_chain(widths: Sequence[int], activations: Sequence[Activation]) -> Network:
-    if len(widths) < 2:
-        raise ValueError(f"widths needs an input and an output size, got {list(widths)}")
     potentials = [potential(a) for a in activations]
     layers = [
-        (Dense(int(width), gain=gain_before(p)), p)
+        (Dense(width, gain=gain_before(p)), p)
         for width, p in zip(widths[1:], potentials, strict=True)
     ]
-    return chain((int(widths[0]),), layers)
+    return chain((widths[0],), layers)
 
 
 def split(network: Network) -> Network:

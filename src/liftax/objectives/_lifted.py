@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from liftax._kinds import check_kind
 from liftax.networks import (
     INPUT,
     Copy,
@@ -84,6 +85,9 @@ class LiftedEnergy(eqx.Module):
         self.nudge, self.offsets = 1.0, {}
 
     def __check_init__(self) -> None:
+        check_kind(self.network, Network, "network", "a Network such as mlp([64, 32, 10])")
+        check_kind(self.penalty, AbstractPenalty, "penalty", "a penalty such as Quadratic()")
+        check_kind(self.loss, AbstractLoss, "loss", "a loss such as Bregman()")
         for name, weight in self.weights.items():
             self.network.node(name)
             if not weight > 0:

@@ -11,15 +11,16 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, DTypeLike
 
+from liftax._kinds import check_count, check_floating, check_kind, named
 from liftax.data import Dataset, Split
 from liftax.methods import AbstractMethod
-from liftax.networks import Network, Params
+from liftax.networks import Network, Params, check_params
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement, choose_placement, of_weights
 from liftax.training._batches import Batches
 from liftax.training._descent import StreamedDescent
 from liftax.training._engine import Carry, Problem, Transform, start, state_axes
-from liftax.training._prepare import Data, checked, parts, prepare
+from liftax.training._prepare import Data, checked, parts, prepare, warn_of_scores
 from liftax.training._result import Result
 from liftax.training._run import INSPECTED, Callback, Checkpoints, Run
 from liftax.training._stacking import Layers, divisible, layers
@@ -53,7 +54,9 @@ def fit(
     Args:
         energy: a `LiftedEnergy`, or a `Network` for the energy with Bregman penalties.
         data: a `Split`, a `Dataset` or a pair of arrays (inputs, targets), samples first. Integer
-            targets are class labels. An epoch visits each sample once in a new order; samples that
+            targets are class labels, which an output with the identity takes as one-hot vectors in
+            the mean square, with a warning (`networks.with_output` puts a softmax there). Flat
+            examples are reshaped. An epoch visits each sample once in a new order; samples that
             do not fill a batch wait for the next epoch. Or an iterable of batches, (x, y) or x
             alone, that can be gone through anew every epoch: a PyTorch DataLoader, a list, an
             object with ``__iter__``. Its order and batch size then hold, and it must give as many
@@ -76,9 +79,10 @@ def fit(
         transform: (key, x, y) → (x, y) of a batch, with a new key every step: noise, flips. Not
             for full-batch methods. Validation data are taken as they are.
         seed: of initial parameters and order. The same seed gives the same bits on one machine.
-        params: initial parameters instead of random ones; or an earlier `Result`, to go on with the
-            state of its method too.
-        dtype: of parameters and activations.
+        params: initial parameters of this network instead of random ones; or an earlier `Result`,
+            to go on with the state of its method too.
+        dtype: of parameters and activations. In `float16` Adam divides by zero at its first step,
+            as its ε of 1e-8 is 0 there: take ``optax.adam(rate, eps=1e-4)``, or `bfloat16`.
         products: type that the factors of matrix products are rounded to, as `rounded_products`
             does; ``jnp.bfloat16`` makes training of wide layers several times faster where the
             processor multiplies that. None leaves them as they are.
@@ -112,10 +116,13 @@ def fit(
         raising.
 
     Raises:
-        ValueError: for data that does not fit, with a sentence on what to do.
+        ValueError: for data or parameters that do not fit, and arguments of another kind, with a
+            sentence on what to do.
     """
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
-    _check((epochs, batch_size, report), method, transform)
+    _check(energy, method, seed, transform, checkpoints, callback)
+    epochs, batch_size, report, stream = _counts(epochs, batch_size, report, stream)
+    dtype = check_floating(dtype, "dtype")
     in_parts = stream is not None and method.full_batch
     train, held_out = parts(data, validation)
     source, size = _opened(energy, train, method, dtype, batch_size, stream)
@@ -123,6 +130,7 @@ def fit(
     place = _placement((energy, method), mesh, unit, progress)
     energy, given = layers(energy, method, False if in_parts else stack, place)
     source, (x, y) = _laid(source, size, method, place, in_parts)
+    warn_of_scores(given.energy, y)
     descent = _descent(energy, method, source, stream, products)
     check = None if held_out is None else prepare(energy, held_out, dtype, "validation", place)
     key = jax.random.key(seed)
@@ -142,14 +150,30 @@ def fit(
     return run.go(progress, [callback] if callable(callback) else callback)
 
 
+def _counts(epochs: Any, batch_size: Any, report: Any, stream: Any) -> tuple[Any, ...]:
+    """All as whole numbers, the last perhaps None."""
+    counts = {"epochs": epochs, "batch_size": batch_size, "report": report}
+    return *(check_count(count, name) for name, count in counts.items()), (
+        None if stream is None else check_count(stream, "stream")
+    )
+
+
 def _check(
-    counts: tuple[int, int, int], method: AbstractMethod, transform: Transform | None
+    energy: Any,
+    method: Any,
+    seed: Any,
+    transform: Transform | None,
+    checkpoints: Any,
+    callback: Any,
 ) -> None:
-    if min(counts) < 1:
-        raise ValueError(
-            "epochs, batch_size and report must be at least 1, got "
-            f"{counts[0]}, {counts[1]} and {counts[2]}"
-        )
+    check_kind(energy, LiftedEnergy, "energy", "a LiftedEnergy or a Network")
+    check_kind(method, AbstractMethod, "method", "a method such as OneSweep(optax.adam(1e-3))")
+    check_kind(seed, int | np.integer, "seed", "a whole number")
+    if checkpoints is not None:
+        check_kind(checkpoints, Checkpoints, "checkpoints", 'Checkpoints("folder") or None')
+    several = isinstance(callback, Sequence) and not isinstance(callback, str)
+    if not callable(callback) and not (several and all(map(callable, callback))):
+        raise ValueError(f"callback must be a function or several, got {named(callback)}")
     if transform is not None and method.full_batch:
         raise ValueError(
             f"transform: {type(method).__name__} keeps the activations of all samples from step to "
@@ -159,7 +183,10 @@ def _check(
 
 def _initial(params: Params | None, given: Layers, key: Array, dtype: Any) -> Params:
     """The run's first parameters, random ones for None, in its stacks."""
-    params = given.energy.network.init(key, dtype) if params is None else params
+    if params is None:
+        params = given.energy.network.init(key, dtype)
+    else:
+        check_params(given.energy.network, params)
     # The loop donates its buffers; the caller's parameters stay alive in this copy.
     return given.stacked(jax.tree.map(lambda p: _copy(p, dtype), params))
 
@@ -213,8 +240,6 @@ def _descent(
     """For a full-batch method with `stream`: its step in parts of so many samples."""
     if stream is None or not method.full_batch or isinstance(source, Batches):
         return None
-    if stream < 1:
-        raise ValueError(f"stream must be at least 1 sample, got {stream}")
     place = source.place
     if place is not None and place.layers > 1:
         raise ValueError(

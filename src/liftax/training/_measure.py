@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from liftax.networks import Network, Params
+from liftax.networks import Network, Params, check_params
 from liftax.objectives import LiftedEnergy
 from liftax.training._engine import evaluate
 from liftax.training._prepare import Data, prepare
@@ -24,9 +24,10 @@ def measure(energy: LiftedEnergy | Network, params: Params, data: Data) -> dict[
         ``loss``, and ``accuracy`` or ``mse``.
 
     Raises:
-        ValueError: for data that does not fit.
+        ValueError: for data or parameters that do not fit.
     """
     energy = LiftedEnergy(energy) if isinstance(energy, Network) else energy
+    check_params(energy.network, params)
     leaves = jax.tree.leaves(params)
     dtype = leaves[0].dtype if leaves else jnp.float32
     x, y = prepare(energy, data, dtype, "data")

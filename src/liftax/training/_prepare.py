@@ -1,5 +1,7 @@
 """From what the user passes to arrays on the device, checked."""
 
+import math
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -7,11 +9,13 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from liftax._kinds import named
 from liftax.data import Dataset, Split, check_data
 from liftax.networks import Network
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement
-from liftax.potentials import AbstractPotential
+from liftax.penalties import AbstractPenalty
+from liftax.potentials import AbstractPotential, Identity
 from liftax.training._stream import Stream
 
 # Targets that are looked at together.
@@ -45,19 +49,29 @@ def checked(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets in the shapes of the network, on the host.
 
-    Inputs whose examples have the network's number of entries are reshaped. Integer targets are
-    class labels and stay as they are; without targets the inputs are their own.
+    Flat examples are reshaped, see `shaped`. Integer targets are class labels and stay as they are;
+    without targets the inputs are their own.
 
     Raises:
         ValueError: naming the argument, for wrong shapes, NaN, labels out of range, or targets
             outside the domain of the output's potential.
     """
+    if not isinstance(data, Dataset) and not (isinstance(data, tuple | list) and len(data) == 2):
+        raise ValueError(
+            f"{argument} must be a Dataset or a pair of arrays (inputs, targets), got "
+            f"{named(data)}; samples stand along the first axis"
+        )
     x, y = (data.x, data.y) if isinstance(data, Dataset) else data
     x = np.asanyarray(x)
     y = x if y is None else np.asanyarray(y)
     network = energy.network
     out_shape = network.shapes[network.output]
     labels = np.issubdtype(y.dtype, np.integer) and y.ndim == 1
+    if labels and tuple(out_shape) == (1,):
+        raise ValueError(
+            f"{argument}: integer labels need an output for each class, and the network has one; "
+            "give numbers as y.astype(float), two classes too"
+        )
     if labels and len(out_shape) != 1:
         raise ValueError(
             f"{argument}: integer labels need an output of shape (classes,), got {out_shape}; "
@@ -65,13 +79,43 @@ def checked(
         )
     own = _own(x, y)
     check_data(x[own], y[own], classes=out_shape[0] if labels else None)
-    inputs = _shaped(x, network.input_shape, f"{argument}: inputs")
+    inputs = shaped(x, network.input_shape, f"{argument}: inputs")
     if labels:
         return inputs, y
     same = y is x and tuple(out_shape) == tuple(network.input_shape)
-    targets = inputs if same else _shaped(y, out_shape, f"{argument}: targets")
+    if not same:
+        _check_labels(y, out_shape, argument)
+    targets = inputs if same else shaped(y, out_shape, f"{argument}: targets")
     _check_domain(network, targets[own], dtype, argument)
     return inputs, targets
+
+
+def _check_labels(y: np.ndarray, shape: tuple[int, ...], argument: str) -> None:
+    """Refuse class labels in the form of targets, where the network has an output for each."""
+    if len(shape) != 1 or shape[0] == 1 or y.size != len(y):
+        return
+    if np.issubdtype(y.dtype, np.integer):
+        hint = "class labels have the shape (samples,): y.ravel()"
+    else:
+        hint = "class labels must be integers of shape (samples,): y.ravel().astype(int)"
+    raise ValueError(
+        f"{argument}: targets have examples of shape {y.shape[1:]} and dtype {y.dtype}, the "
+        f"network takes {shape}; {hint}"
+    )
+
+
+def warn_of_scores(energy: LiftedEnergy, y: Array | np.ndarray) -> None:
+    """Say that class labels at an output without softmax are approximated in the mean square."""
+    scores = isinstance(energy.network.node(energy.network.output).potential, Identity)
+    labels = np.issubdtype(y.dtype, np.integer)
+    if labels and scores and isinstance(energy.loss, AbstractPenalty):
+        warnings.warn(
+            "integer labels meet an output with the identity: the loss is the squared error to "
+            "one-hot vectors, not cross-entropy. A classifier that gives scores, such as an "
+            'imported one, gets its softmax by liftax.networks.with_output(network, "softmax"); '
+            "the parameters stay",
+            stacklevel=3,
+        )
 
 
 def _own(x: np.ndarray, y: np.ndarray) -> slice:
@@ -103,15 +147,46 @@ def _values(potential: AbstractPotential, targets: Array) -> Array:
     return jax.vmap(potential.value)(targets)
 
 
-def _shaped(array: np.ndarray, shape: tuple[int, ...], argument: str) -> np.ndarray:
-    if int(np.prod(array.shape[1:])) != int(np.prod(shape)):
-        raise ValueError(
-            f"{argument} have examples of shape {array.shape[1:]}, the network takes {shape}; "
-            "reshape the data or change the network"
+def shaped(array: Any, shape: tuple[int, ...], argument: str) -> Any:
+    """Examples in the shape of the network.
+
+    Flat examples are reshaped, and others for a flat network; axes of length 1 come and go. The
+    order of entries is never guessed.
+
+    Raises:
+        ValueError: naming the argument, for any other shape.
+    """
+    given, shape = array.shape[1:], tuple(shape)
+    if given == shape:
+        return array
+    size, wanted = math.prod(given), math.prod(shape)
+    if size != wanted or array.ndim == 0:
+        alone = array.shape == shape or (array.shape == (wanted,) and wanted > 1)
+        hint = (
+            "put the samples first, one is x[None]"
+            if alone
+            else ("reshape the data or change the network")
         )
-    if len(shape) == 3 and min(shape) > 1 and array.shape[1:] == (shape[2], *shape[:2]) != shape:
         raise ValueError(
-            f"{argument} have the channels first, {array.shape[1:]}, the network takes {shape}; "
+            f"{argument} have examples of shape {given}, the network takes {shape}; {hint}"
+        )
+    if _bare(given) == _bare(shape) or 1 in (len(_bare(given)), len(_bare(shape))):
+        return array.reshape(len(array), *shape)
+    if len(shape) == 3 and given == (shape[2], *shape[:2]):
+        raise ValueError(
+            f"{argument} have the channels first, {given}, the network takes {shape}; "
             "move them by np.moveaxis(x, 1, -1)"
         )
-    return array.reshape(len(array), *shape)
+    swapped = len(shape) > 1 and given == (shape[1], shape[0], *shape[2:])
+    hint = (
+        "height and width are swapped: exchange them by np.swapaxes(x, 1, 2), or in the network"
+        if swapped
+        else "bring the axes into that order, or flatten the examples if their entries are in it"
+    )
+    raise ValueError(
+        f"{argument} have examples of shape {given}, the network takes {shape}; {hint}"
+    )
+
+
+def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)

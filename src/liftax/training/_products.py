@@ -9,6 +9,8 @@ import jax.extend as jex
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike
 
+from liftax._kinds import check_floating
+
 Result = TypeVar("Result")
 
 
@@ -42,7 +44,7 @@ def rounded_products(
 
     Source: mixed-precision training with single-precision weights, Micikevicius et al. (2018).
     """
-    if not jnp.issubdtype(dtype, jnp.floating) or jnp.dtype(dtype).itemsize >= 4:
+    if check_floating(dtype, "dtype (products of fit)").itemsize >= 4:
         raise ValueError(
             "dtype (products of fit): factors are rounded to a shorter type such as bfloat16, "
             f"got {dtype}"

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from liftax._solution import Reason
@@ -13,6 +14,7 @@ from liftax.networks import Params
 from liftax.objectives import LiftedEnergy
 from liftax.parallel import Placement
 from liftax.training._history import History
+from liftax.training._prepare import shaped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +44,13 @@ class Result:
     placement: Placement | None = None
 
     def predict(self, x: Any) -> Array:
-        """The network's output for a batch, in the dtype of the parameters."""
+        """The network's output for a batch, in the dtype of the parameters.
+
+        Raises:
+            ValueError: for inputs that do not fit, as `fit` takes them, samples first.
+        """
         network = self.energy.network
         dtype = jax.tree.leaves(self.params)[0].dtype
-        inputs = jnp.asarray(x, dtype).reshape(-1, *network.input_shape)
+        inputs = x if isinstance(x, Array) else np.asarray(x)
+        inputs = jnp.asarray(shaped(inputs, network.input_shape, "x: inputs"), dtype)
         return eqx.filter_jit(network)(self.params, inputs)
