@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +126,13 @@ def test_notes_that_are_no_json(tmp_path: Path) -> None:
             load_network(path)
 
 
+def test_a_state_dict_is_no_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    safetensors.numpy.save_file({"0.weight": np.zeros((2, 3), np.float32)}, path)
+    with pytest.raises(ValueError, match=r"not written by liftax .*from_torch$"):
+        load_network(path)
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = spoilt(tmp_path, lambda d: None)
     path.write_bytes(path.read_bytes()[:-3])
@@ -143,7 +151,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         save_network(tmp_path / "c", network, network.init(jax.random.key(0)))
     other = mlp([3, 5, 2]).init(jax.random.key(0))
     for params in ({}, other):
-        with pytest.raises(ValueError, match="params are not those of the network"):
+        with pytest.raises(ValueError, match="they belong to another network"):
             save_network(tmp_path / "c", NETWORKS["mlp"](), params)
     strange = Network((Node("@1", Dense(2), "relu", "input"),), (2,))
     with pytest.raises(ValueError, match="no node's name may begin with '@'; rename it"):

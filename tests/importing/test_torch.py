@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
+from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 import liftax
 from liftax.importing import from_torch, load_network
@@ -162,3 +163,95 @@ def test_a_data_loader_gives_batches() -> None:
     result = liftax.fit(liftax.mlp([6, 3]), loader, method, epochs=20, progress=False)
     assert result.steps == 20 * 7
     assert np.mean(np.argmax(result.predict(x), axis=1) == y) > 0.9
+
+
+class Functions(nn.Module):
+    """The functions of `CALLS`, one after the other, behind linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in CALLS)
+        self.stem, self.end = nn.Conv2d(1, 2, 3, padding=1), nn.Linear(8, 4)
+        self.register_buffer("mean", torch.tensor([0.3, 0.4]).view(1, 2, 1, 1))
+
+    def forward(self, x):
+        x = self.stem((x - 0.5) / 0.3)
+        x = functional.max_pool2d((1 - x) / self.mean + self.mean, 2)
+        x = torch.flatten(functional.avg_pool2d(x, 2, stride=(1, 2)), 1)
+        x = self.end(functional.dropout(x, 0.5, self.training))
+        for layer, call in zip(self.layers, CALLS, strict=True):
+            x = call(layer(x))
+        return functional.softmax(-(0.5 * x), dim=-1)
+
+
+CALLS = [
+    lambda h: functional.leaky_relu(h, 0.2, True),
+    lambda h: functional.elu(h, alpha=0.5),
+    functional.softplus,
+    lambda h: functional.hardtanh(h, -0.5, 0.7),
+    functional.relu6,
+    functional.softsign,
+    lambda h: functional.softshrink(h, 0.1),
+    functional.hardsigmoid,
+]
+
+
+def test_functions_are_the_modules_of_their_names() -> None:
+    torch.manual_seed(0)
+    module = Functions().double().eval()
+    x = np.random.default_rng(0).normal(size=(3, 1, 6, 8))
+    network, params = from_torch(module, (1, 6, 8))
+    expected = module(torch.tensor(x)).detach().numpy()
+    found = np.asarray(eqx.filter_jit(network)(params, jnp.asarray(np.moveaxis(x, 1, -1))))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+class Wrapped(nn.Module):
+    def __init__(self, call):
+        super().__init__()
+        self.call = call
+
+    def forward(self, x):
+        return self.call(x)
+
+
+class Two(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (functional.dropout, "it drops in evaluation too; pass training=self.training"),
+        (lambda h: functional.softmax(h, 0), "Softmax cannot be lifted: along samples"),
+        (lambda h: functional.softplus(h, beta=2), "beta must be 1, got 2"),
+        (lambda h: h * h, "mul cannot be lifted: it is not affine"),
+        (lambda h: 1 / h, "truediv cannot be lifted: it is not affine"),
+        (lambda h: torch.add(h, h, alpha=2), "add cannot be lifted"),
+        (lambda h: (h, h), "the module gives a tuple, and one tensor is known"),
+        (
+            lambda h: functional.batch_norm(h, torch.zeros(4), torch.ones(4)),
+            "batch_norm cannot be lifted: its statistics come as arguments; use BatchNorm1d",
+        ),
+    ],
+)
+def test_refused_functions(call, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        from_torch(Wrapped(call), (4,))
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "words"),
+    [
+        ({"weight": torch.zeros(2)}, (4,), "module is a state dict, which holds weights only"),
+        ("m.pt", (4,), r"module is the path 'm\.pt'; build the nn.Module"),
+        (nn.ReLU, (4,), "module must be an nn.Module, got the class ReLU itself; call it"),
+        (nn.ReLU(), 4, r"input_shape must be the shape of one example .* as \(64,\) .* got 4"),
+        (nn.Sequential(nn.Flatten(2)), (2, 3, 4), "Flatten cannot be lifted"),
+        (Two(), (4,), "y: the module takes several inputs"),
+    ],
+)
+def test_what_is_no_module(module, shape, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        from_torch(module, shape)

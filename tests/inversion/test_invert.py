@@ -21,6 +21,7 @@ from liftax.inversion import (
     TotalVariation,
     WaveletL1,
     data_term,
+    invert,
 )
 from liftax.penalties import Bregman
 from tests.helpers import compiled
@@ -227,20 +228,29 @@ def test_ramps_have_no_second_order_variation_inside() -> None:
     ("change", "message"),
     [
         ({"y": np.zeros((2, 3))}, "put the samples along the first axis"),
+        ({"y": np.zeros((0, 10))}, r"y is empty, shape \(0, 10\)"),
         ({"y": np.full((2, 10), np.nan)}, r"y\[0\] has values that are not finite"),
         ({"y": np.full((2, 10), -1.0)}, r"y\[0\] has values that ReLU never takes"),
         ({"alpha": 0.0}, "alpha must be positive, got 0.0"),
         ({"alpha": np.ones(3)}, "one for each of the 2 outputs"),
+        ({"alpha": "auto"}, r"alpha must be a positive number, .* got 'auto'; discrepancy chooses"),
+        (
+            {"regulariser": "tv"},
+            r"regulariser must be a regulariser such as TotalVariation\(\), got 'tv",
+        ),
+        ({"regulariser": TotalVariation}, "got the class TotalVariation itself; call it"),
+        ({"solver": "primal-dual"}, r"solver must be PrimalDual\(\), .* got 'primal-dual'"),
+        ({"params": {}}, "params lack out; they belong to another network"),
         ({"start": np.zeros((1, 4, 4, 1))}, "start has the shape"),
-        ({"prior": TotalVariation(image=(3, 3, 1))}, "takes images"),
-        ({"prior": Tikhonov(np.zeros(3))}, "anchor has the shape"),
+        ({"regulariser": TotalVariation(image=(3, 3, 1))}, "takes images"),
+        ({"regulariser": Tikhonov(np.zeros(3))}, "anchor has the shape"),
     ],
 )
 def test_refusals(change: dict, message: str) -> None:
     network, params, _, y = layer()
-    given = {"y": y, "prior": L1(), "alpha": ALPHA, "start": None, **change}
+    given = {"params": params, "y": y, "regulariser": L1(), "alpha": ALPHA, **change}
     with pytest.raises(ValueError, match=message):
-        inverted(network, params, given["y"], given["prior"], given["alpha"], start=given["start"])
+        invert(network, **given)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ class Assembly:
     """
 
     def __init__(self, input_shape: Sequence[int]):
+        if not isinstance(input_shape, Sequence) or isinstance(input_shape, str):
+            raise ValueError(
+                "input_shape must be the shape of one example without samples, such as (64,) or "
+                f"(channels, height, width), got {input_shape!r}"
+            )
         shape = checked(tuple(input_shape))
         self._input_shape = native(shape)
         self._pieces: list[Piece] = []

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from liftax.importing._arithmetic import arithmetic, per_channel
 from liftax.importing._assembly import Assembly, Pads
 from liftax.importing._onnx_node import OnnxNode
 from liftax.importing._onnx_shapes import SHAPES
@@ -136,36 +137,10 @@ def _normalisation(assembly: Assembly, node: OnnxNode) -> Value:
 
 def _arithmetic(assembly: Assembly, node: OnnxNode) -> Value:
     """Sums of values, and sums and products of a value and a constant per channel."""
-    values = [entry for entry in node.inputs if isinstance(entry, Value)]
-    if len(values) == len(node.inputs) and node.kind in ("Add", "Sum"):
-        return assembly.add(values)
-    if len(values) != 1 or len(node.inputs) != 2:
-        raise node.refused("it is not affine in the network's input")
-    value = values[0]
-    first = isinstance(node.inputs[0], Value)
-    constant = node.constant(1 if first else 0)
-    array = _per_channel(node, value, constant)
-    one, zero = np.ones_like(array), np.zeros_like(array)
-    match node.kind:
-        case "Add" | "Sum":
-            return assembly.scale(value, one, array)
-        case "Mul":
-            return assembly.scale(value, array, zero)
-        case "Sub":
-            return assembly.scale(value, one if first else -one, -array if first else array)
-        case "Div" if first and np.all(array != 0):
-            return assembly.scale(value, one / array, zero)
-    raise node.refused("it is not affine in the network's input")
-
-
-def _per_channel(node: OnnxNode, value: Value, constant: np.ndarray) -> np.ndarray:
-    rank = len(value.shape) + 1
-    padded = constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
-    axis = 1 if rank == 4 else rank - 1
-    others = [size for place, size in enumerate(padded.shape) if place != axis]
-    if padded.ndim != rank or any(size != 1 for size in others):
-        raise node.refused(f"its constant of shape {constant.shape} is not one number a channel")
-    return padded.reshape(-1)
+    pairs = enumerate(node.inputs)
+    operands = [e if isinstance(e, Value) else node.constant(index) for index, e in pairs]
+    kind = "add" if node.kind == "Sum" else node.kind.lower()
+    return arithmetic(assembly, kind, operands, node.refused)
 
 
 def _pooling(assembly: Assembly, node: OnnxNode) -> Value:
@@ -194,7 +169,7 @@ def _mean(assembly: Assembly, node: OnnxNode) -> Value:
 
 def _slopes(assembly: Assembly, node: OnnxNode) -> Value:
     """A slope for negative numbers, or one a channel."""
-    slopes = _per_channel(node, node.value, node.constant(1))
+    slopes = per_channel(node.value, node.constant(1), node.refused)
     return assembly.rectifier(node.value, slopes)
 
 

@@ -6,6 +6,7 @@ _STATISTICS = (
     "it divides by statistics of the example, which is not affine; retrain with batch normalisation"
 )
 _MAXIMUM = "the maximum is known of windows of a fixed size only; use MaxPool2d as a module"
+_ARGUMENTS = "its statistics come as arguments; use BatchNorm1d or BatchNorm2d as a module"
 _ATTENTION = "attention is bilinear; build it with liftax.transformer"
 _JUMPS = "it jumps, hence it is no proximal map; use soft-thresholding"
 
@@ -20,7 +21,8 @@ _REASONS = {
     **dict.fromkeys(
         ("instancenormalization", "layernormalization", "groupnormalization", "lrn"), _STATISTICS
     ),
-    **dict.fromkeys(("max_pool2d", "globalmaxpool", "adaptivemaxpool2d"), _MAXIMUM),
+    **dict.fromkeys(("globalmaxpool", "adaptivemaxpool2d"), _MAXIMUM),
+    **dict.fromkeys(("batch_norm",), _ARGUMENTS),
     **dict.fromkeys(("multiheadattention", "attention"), _ATTENTION),
 }
 _UNKNOWN = (

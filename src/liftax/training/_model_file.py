@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from liftax._files import plain, write_bytes
-from liftax.training._tensors import decode, encode
+from liftax.training._tensors import UNSEALED, decode, encode
 
 _FORMAT = "liftax model 1"
 
@@ -52,9 +52,8 @@ def load_model(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         raise FileNotFoundError(f"path: there is no file {str(path)!r}; check it") from error
     except (ValueError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(
-            f"path: {str(path)!r} is no valid model file: {reason}; save the model anew"
-        ) from error
+        hint = "" if str(reason) == UNSEALED else "; save the model anew"
+        raise ValueError(f"path: {str(path)!r} is no valid model file: {reason}{hint}") from error
 
 
 def _notes(text: str) -> Any:

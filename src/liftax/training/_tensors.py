@@ -30,6 +30,10 @@ _DTYPES = {
     "F8_E5M2": jnp.float8_e5m2,
     "C64": np.complex64,
 }
+UNSEALED = (
+    "it was not written by liftax and has no checksum: if it holds the weights of a PyTorch module "
+    "only, build the module, load them into it and use liftax.importing.from_torch"
+)
 _KNOWN = {np.dtype(dtype) for dtype in _DTYPES.values()}
 
 
@@ -70,7 +74,10 @@ def decode(raw: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             raise ValueError(f"{name} has the unknown type {entry['dtype']}")
         flat = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
         arrays[name] = flat.reshape(entry["shape"]).copy()
-    if texts.pop("sha256", None) != _seal(arrays, texts):
+    seal = texts.pop("sha256", None)
+    if seal is None:
+        raise ValueError(UNSEALED)
+    if seal != _seal(arrays, texts):
         raise ValueError("its content does not have the checksum it was written with")
     return arrays, texts
 
