@@ -108,7 +108,11 @@ class Convolution(AbstractAffine):
             for j in range(self.kernel[1])
         ]
         shifts = [s[:, :height, :width] for s in shifts]
-        return jnp.concatenate(shifts, axis=-1).reshape(-1, len(shifts) * u.shape[-1])
+        columns = len(shifts) * u.shape[-1]
+        if u.shape[-1] < 4:
+            # Few numbers side by side are slow to write: column by column instead.
+            return jnp.concatenate([jnp.moveaxis(s, -1, 0) for s in shifts]).reshape(columns, -1).T
+        return jnp.concatenate(shifts, axis=-1).reshape(-1, columns)
 
     def thin(self) -> "Convolution":
         return Convolution(1, self.kernel, self.stride, self.padding, self.use_bias)
