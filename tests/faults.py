@@ -285,6 +285,12 @@ CLOSED_FORMS = [
     ),
     Fault(
         "blocks/_design.py",
+        "sums = ones * jnp.sum(rows, axis=0)[None]",
+        "sums = 0 * ones * jnp.sum(rows, axis=0)[None]",
+        f"{METRIC}the_implicit_step_is_the_dense_solve",
+    ),
+    Fault(
+        "blocks/_design.py",
         "else gram + ones * ones",
         "else gram",
         f"{METRIC}the_implicit_step_is_the_dense_solve",

@@ -21,6 +21,21 @@ def design(
     return jnp.concatenate([rows, jnp.full_like(rows[:, :1], ones)], axis=1)
 
 
+def inner_gram(
+    affine: AbstractAffine, inputs: tuple[Array, ...]
+) -> Float[Array, "columns columns"] | None:
+    r"""$A^\top A$ where $A$, which is not built, has at least as many rows as columns, or None."""
+    rows, ones = _rows(affine, inputs)
+    if rows is None or len(rows) < rows.shape[1] + (ones is not None):
+        return None
+    gram = rows.T @ rows
+    if ones is None:
+        return gram
+    sums = ones * jnp.sum(rows, axis=0)[None]
+    count = jnp.full((1, 1), ones * ones * len(rows), rows.dtype)
+    return jnp.block([[gram, sums.T], [sums, count]])
+
+
 def outer_gram(
     affine: AbstractAffine, inputs: tuple[Array, ...]
 ) -> Float[Array, "rows rows"] | None:

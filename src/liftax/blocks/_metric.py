@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array
 
-from liftax.blocks._design import design, outer_gram, split
+from liftax.blocks._design import inner_gram, outer_gram, split, stacked
 from liftax.blocks._parameter_block import parameter_gradient
 from liftax.blocks._solve import LARGEST, cholesky_solve, newton_step
 from liftax.networks import Node, Params, States
@@ -75,22 +75,26 @@ class Implicit(AbstractMetric):
     ) -> Params:
         nodes = energy.network.nodes
         shared = {node.tied_to for node in nodes} - {None}
-        steps, wide, rest = {}, {}, []
+        tall, wide, rest = {}, {}, []
         for node in nodes:
             inputs, signal = tuple(states[p] for p in node.parents), signals[node.name]
             own = node.name not in shared and node.tied_to is None
             gram = outer_gram(node.affine, inputs) if own else None
-            rows = design(node.affine, inputs) if own and gram is None else None
+            inner = inner_gram(node.affine, inputs) if own and gram is None else None
             if gram is not None and len(gram) <= LARGEST:
                 # AᵀS is the gradient for the signals S.
                 found = self._solve(gram, signal.reshape(len(gram), -1), len(signal))
                 wide[node.name] = len(signal) * found.reshape(signal.shape)
-            elif rows is not None and rows.shape[1] <= LARGEST:
-                right = rows.T @ (signal.reshape(len(rows), -1))
-                step = self._solve(rows.T @ rows, right, len(signal))
-                steps[node.name] = split(step, params[node.name])
+            elif inner is not None and len(inner) <= LARGEST:
+                tall[node.name] = inner
             else:
                 rest.append(node)
+        slopes = parameter_gradient(energy, params, states, {name: signals[name] for name in tall})
+        steps = {}
+        for name, gram in tall.items():
+            samples = len(signals[name])
+            step = self._solve(gram, samples * stacked(slopes[name]), samples)
+            steps[name] = split(step, params[name])
         of_wide = parameter_gradient(energy, params, states, wide)
         owners = {node.owner for node in rest if jax.tree.leaves(params[node.owner])}
         if owners:

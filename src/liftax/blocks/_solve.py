@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from liftax._solution import NoClosedForm
 from liftax.affine import Dense, Identity, parameter_adjoint
-from liftax.blocks._design import design, split, stacked
+from liftax.blocks._design import design, inner_gram, split, stacked
 from liftax.networks import INPUT, Node, Params, States
 from liftax.objectives import LiftedEnergy, scaled
 from liftax.penalties import AbstractPenalty
@@ -59,10 +59,11 @@ def _newton(
     samples = states[INPUT].shape[0]
     if len(nodes) == 1:
         node = nodes[0]
-        rows = design(node.affine, tuple(states[p] for p in node.parents))
+        inputs = tuple(states[p] for p in node.parents)
+        gram, rows = inner_gram(node.affine, inputs), design(node.affine, inputs)
         if rows is not None and min(rows.shape) <= LARGEST:
             scale = jnp.asarray(factors[0], rows.dtype) / samples
-            return split(_regression(rows, scale, damping, stacked(gradient)), theta)
+            return split(_regression(gram, rows, scale, damping, stacked(gradient)), theta)
 
     def apply(v: Params) -> Params:
         total = jax.tree.map(lambda a: jnp.asarray(damping, a.dtype) * a, v)
@@ -82,13 +83,13 @@ def _newton(
     return conjugate_gradients(apply, gradient)
 
 
-def _regression(rows: Array, scale: Array, damping: Damping, g: Array) -> Array:
-    """(c AᵀA + λ I)⁻¹ g, by the smaller of the two Gram matrices."""
+def _regression(gram: Array | None, rows: Array, scale: Array, damping: Damping, g: Array) -> Array:
+    """(c AᵀA + λ I)⁻¹ g, by the smaller of the two Gram matrices, which is given if it is AᵀA."""
     count, columns = rows.shape
     damping = jnp.asarray(damping, rows.dtype)
     tiny = float(jnp.finfo(rows.dtype).eps)
-    if count >= columns:
-        gram = scale * (rows.T @ rows)
+    if gram is not None:
+        gram = scale * gram
         damping = jnp.maximum(damping, tiny * jnp.trace(gram) / columns)
         return cholesky_solve(gram, damping, g)
     gram = scale * (rows @ rows.T)
