@@ -28,3 +28,13 @@ def test_coefficients_are_those_of_pywavelets(wavelet: str, levels: int) -> None
     want = np.stack([pywt.coeffs_to_array(plane)[0] for plane in planes], axis=-1)
     np.testing.assert_allclose(found, want, atol=1e-12)
     np.testing.assert_allclose(back, x, atol=1e-10)
+
+
+def test_sides_that_cannot_be_halved_say_which_levels_fit() -> None:
+    for shape, words in (
+        ((36, 44, 1), r"divisible by 8 for 3 levels, got \(36, 44, 1\); levels=2 fits"),
+        ((35, 36, 1), "no level fits: crop to even sides"),
+        ((36,), r"in_shape must be \(height, width, channels\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Wavelets(shape)
