@@ -20,8 +20,12 @@ from liftax.inversion import (
     Tikhonov,
     TotalVariation,
     WaveletL1,
+    bregman_iterations,
+    certificate,
     data_term,
     invert,
+    landweber,
+    linearised_bregman,
 )
 from liftax.penalties import Bregman
 from tests.helpers import compiled
@@ -267,3 +271,18 @@ def test_refusals(change: dict, message: str) -> None:
 def test_bad_records_are_refused(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda network, y: landweber(network, {}, y, 0.1, 0.1),
+        lambda network, y: linearised_bregman(network, {}, y, L1(), 1.0, 0.1),
+        lambda network, y: bregman_iterations(network, {}, y, L1(), 1.0, 0.1),
+        lambda network, y: certificate(network, {}, 1.0),
+    ],
+)
+def test_parameters_of_another_network_are_refused(call) -> None:
+    network, _, _, y = layer()
+    with pytest.raises(ValueError, match="params lack out; they belong to another network"):
+        call(network, y)

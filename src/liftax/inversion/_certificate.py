@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from liftax.affine import AbstractBilinear
-from liftax.networks import INPUT, Network, Node, Params
+from liftax.networks import INPUT, Network, Node, Params, check_params
 from liftax.potentials import Identity
 
 Shape = tuple[int, ...]
@@ -99,7 +99,8 @@ def certificate(network: Network, params: Params, rho: float, weight: float = 1.
         weight: λ.
 
     Raises:
-        ValueError: for a network with bilinear maps, and numbers that are not positive.
+        ValueError: for a network with bilinear maps, parameters of another network, and numbers
+            that are not positive.
 
     Source: arXiv 2510.09796, section 5, for $Q$; the curvature and the sharp bound are this
     library's.
@@ -107,6 +108,7 @@ def certificate(network: Network, params: Params, rho: float, weight: float = 1.
     for name, number in (("rho", rho), ("weight", weight)):
         if not (number > 0 and np.isfinite(number)):
             raise ValueError(f"{name} must be positive, got {number}; 1 is a start")
+    check_params(network, params)
     form = _form(network, params)
     hessian = _hessian(network, form, rho, weight)
     least = float(np.linalg.eigvalsh(hessian)[0])

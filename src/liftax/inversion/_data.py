@@ -18,7 +18,7 @@ from liftax.affine import (
     adjoint,
     norm_bound,
 )
-from liftax.networks import INPUT, Network, Params
+from liftax.networks import INPUT, Network, Params, check_params
 from liftax.penalties import Bregman
 from liftax.potentials import AbstractPotential
 
@@ -92,7 +92,8 @@ def data_term(network: Network, params: Params) -> DataTerm:
     """The data term of a network of one layer.
 
     Raises:
-        ValueError: for a network with more nodes, or with one that takes the input twice.
+        ValueError: for a network with more nodes, or with one that takes the input twice, and for
+            parameters of another network.
     """
     if len(network.nodes) != 1 or network.nodes[0].parents != (INPUT,):
         raise ValueError(
@@ -100,5 +101,6 @@ def data_term(network: Network, params: Params) -> DataTerm:
             f"{len(network.nodes)} nodes; cut the network after its first node, "
             "Network(network.nodes[:1], network.input_shape)"
         )
+    check_params(network, params)
     (node,) = network.at(params).nodes
     return DataTerm(node.affine, params[node.owner], node.potential)

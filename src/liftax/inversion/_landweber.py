@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from liftax._iterate import scan
-from liftax.networks import Network, Params
+from liftax.networks import Network, Params, check_params
 
 
 class Iterates(NamedTuple):
@@ -56,11 +56,12 @@ def landweber(
         start: inputs; None for 0.
 
     Raises:
-        ValueError: for outputs or a start of another shape, and a step, a factor or a δ out of
-            range.
+        ValueError: for parameters of another network, outputs or a start of another shape, and a
+            step, a factor or a δ out of range.
 
     Source: Hanke, Neubauer & Scherzer (1995).
     """
+    check_params(network, params)
     outputs = jnp.asarray(y)
     shapes = {"y": (outputs.shape[1:], network.shapes[network.output])}
     first = jnp.zeros((len(outputs), *network.input_shape), outputs.dtype)
