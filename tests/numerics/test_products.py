@@ -91,9 +91,16 @@ def test_whatever_is_no_product_of_single_matrices_stays() -> None:
     np.testing.assert_allclose(found, wide @ wide.T, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64, jnp.int8])
-def test_types_that_are_not_shorter_are_refused(dtype: Any) -> None:
-    with pytest.raises(ValueError, match="shorter type such as bfloat16, got"):
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (jnp.float32, "shorter type such as bfloat16, got"),
+        (jnp.float64, "shorter type such as bfloat16, got"),
+        (jnp.int8, "must be a floating-point type such as jnp.float32, got int8"),
+    ],
+)
+def test_types_that_are_not_shorter_are_refused(dtype: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
         rounded_products(jnp.matmul, dtype)
 
 
