@@ -383,18 +383,6 @@ MAPS = [
         f"{AFFINE}laws[convolution strided]",
     ),
     Fault(
-        "affine/_correlation.py",
-        "(0, width + 1 - columns)",
-        "(width + 1 - columns, 0)",
-        f"{AFFINE}laws[convolution]",
-    ),
-    Fault(
-        "affine/_correlation.py",
-        "joined = jnp.stack(shifts)",
-        "joined = jnp.stack(shifts[::-1])",
-        f"{AFFINE}laws[convolution of one channel to many]",
-    ),
-    Fault(
         "affine/_convolution.py",
         "for i in range(self.kernel[0])\n            for j in range(self.kernel[1])",
         "for j in range(self.kernel[1])\n            for i in range(self.kernel[0])",

@@ -126,6 +126,18 @@ INVERSION = [
         "inversion/test_block_descent.py::test_inertia_of_each_example_restarts_alone",
     ),
     Fault(
+        "affine/_correlation.py",
+        "joined = jnp.stack(shifts)",
+        "joined = jnp.stack(shifts[::-1])",
+        "contracts/test_affine.py::test_laws[convolution of one channel to many]",
+    ),
+    Fault(
+        "affine/_correlation.py",
+        "(0, width + 1 - columns)",
+        "(width + 1 - columns, 0)",
+        "contracts/test_affine.py::test_laws[convolution]",
+    ),
+    Fault(
         "networks/_climb.py",
         "theta = {**theta, node.owner: new}",
         "pass",
