@@ -392,7 +392,7 @@ STACKS = [
         "networks/_node.py",
         "each = jax.vmap(lambda own, *given: function(self.learnt(own).potential, *given))",
         "each = jax.vmap(lambda _, *given: function(self.potential, *given))",
-        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[pictures-order3-step3]",
+        f"{NUMERICS}stack.py::test_sweeps_over_stacks_are_sweeps_over_layers[pictures-order4-step4]",
     ),
     Fault(
         "affine/_link.py",

@@ -129,6 +129,7 @@ def test_the_stacked_network_is_the_network(name: str) -> None:
 FIXED, TRIED = ProximalGradient(Fixed(0.1)), ProximalGradient(blocks.Backtracking(), Nesterov())
 CASES = [
     ("normalised", GaussSeidel(), FIXED),
+    ("pictures", RedBlack(), FIXED),
     ("normalised pictures", RedBlack(), TRIED),
     *[(name, Jacobi(), FIXED) for name in ("blocks of pictures", "thresholds", "softmax")],
     *[(name, GaussSeidel(), FIXED) for name in ("pictures", "blocks of pictures", "softmax")],
@@ -143,7 +144,6 @@ CASES = [
         ("chain", RedBlack(), ProximalGradient(Lipschitz(power_iterations=60))),
         ("tied", Jacobi(), ProximalGradient(Fixed(0.1), Nesterov())),
         ("chain", GaussSeidel(), ProximalGradient(Fixed(0.1))),
-        ("pictures", RedBlack(), ProximalGradient(Fixed(0.1))),
         *[pytest.param(*case, marks=pytest.mark.slow) for case in CASES],
     ],
 )

@@ -151,7 +151,6 @@ CASES = {
     "chambolle, mask": (by_chambolle, mask, False, False),
 }
 FAST = (
-    "gradients, blur, tied",
     "halves, mask, groups, tied",
     "layers, blur, tied",
     "chambolle, blur, groups, tied",
