@@ -165,7 +165,7 @@ def shaped(array: Any, shape: tuple[int, ...], argument: str) -> Any:
         hint = (
             "put the samples first, one is x[None]"
             if alone
-            else ("reshape the data or change the network")
+            else "reshape the data or change the network"
         )
         raise ValueError(
             f"{argument} have examples of shape {given}, the network takes {shape}; {hint}"
